@@ -1,0 +1,43 @@
+using Strata.Oci;
+
+namespace Strata.Content;
+
+/// <summary>
+/// Where things are in the store. The only file that knows paths of the store:
+/// <code>
+/// meta.json                       format version; compatible, read-only-compatible, incompatible features
+/// blobs/sha256/ab/abcd…           immutable; the name is the hash of the bytes
+/// images/REGISTRY/REPO/…/_tags/TAG, _digests/HEX   names: a small file that holds a descriptor
+/// snapshots/CHAIN-ID/             snapshot.json and fs/ (overlay)
+/// active/KEY/                     upper/ work/ of a container or a build step
+/// containers/ID/                  container.json, bundle, log
+/// cache/steps/KEY                 build cache records
+/// volumes/NAME/_data
+/// leases/                         who is ingesting what (flock-held)
+/// ingest/                         half-written things
+/// </code>
+/// </summary>
+public sealed class StoreLayout
+{
+    /// <summary>A store below a root directory (an absolute path). Does no I/O.</summary>
+    public StoreLayout(string root)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(root);
+        Root = Path.GetFullPath(root);
+    }
+
+#pragma warning disable CS1591 // the drawing above says what they are
+    public string Root { get; }
+    public string Meta => Path.Combine(Root, "meta.json");
+    public string Blobs => Path.Combine(Root, "blobs");
+    public string Images => Path.Combine(Root, "images");
+    public string Snapshots => Path.Combine(Root, "snapshots");
+    public string Active => Path.Combine(Root, "active");
+    public string Containers => Path.Combine(Root, "containers");
+    public string Cache => Path.Combine(Root, "cache");
+    public string Volumes => Path.Combine(Root, "volumes");
+    public string Leases => Path.Combine(Root, "leases");
+    public string Ingest => Path.Combine(Root, "ingest");
+    public string Blob(Digest digest) => Path.Combine(Blobs, digest.Algorithm.ToString(), digest.Hex[..2].ToString(), digest.Hex.ToString());
+#pragma warning restore CS1591
+}

@@ -1,0 +1,86 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Strata.Oci;
+
+/// <summary>The config of an image: what it runs, its layers' diff IDs, its history. Unknown fields survive in <see cref="Extra"/>.</summary>
+/// <remarks><see href="https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md"/></remarks>
+public sealed record ImageConfig
+{
+    /// <summary>When it was made (RFC 3339).</summary>
+    public DateTimeOffset? Created { get; init; }
+    /// <summary>Who made it.</summary>
+    public string? Author { get; init; }
+    /// <summary>CPU architecture, Go's names.</summary>
+    public required string Architecture { get; init; }
+    /// <summary>Operating system, Go's names.</summary>
+    public required string Os { get; init; }
+    /// <summary>E.g. <c>v7</c>.</summary>
+    public string? Variant { get; init; }
+    /// <summary>How to run it.</summary>
+    public ContainerConfig? Config { get; init; }
+    /// <summary>The layers.</summary>
+    [JsonPropertyName("rootfs")]
+    public required RootFs RootFs { get; init; }
+    /// <summary>A row per instruction, oldest first.</summary>
+    public ImmutableArray<HistoryEntry> History { get; init; } = [];
+    /// <summary>What we do not know.</summary>
+    [JsonExtensionData]
+    public Dictionary<string, JsonElement>? Extra { get; init; }
+}
+
+/// <summary>The layers of an image.</summary>
+public sealed record RootFs(string Type, [property: JsonPropertyName("diff_ids")] ImmutableArray<Digest> DiffIds);
+
+/// <summary>What an instruction did.</summary>
+public sealed record HistoryEntry
+{
+#pragma warning disable CS1591 // the fields of the spec
+    public DateTimeOffset? Created { get; init; }
+    [JsonPropertyName("created_by")]
+    public string? CreatedBy { get; init; }
+    public string? Author { get; init; }
+    public string? Comment { get; init; }
+    [JsonPropertyName("empty_layer")]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool EmptyLayer { get; init; }
+#pragma warning restore CS1591
+}
+
+/// <summary>How to run an image (the <c>config</c> object; field names are capitalised).</summary>
+public sealed record ContainerConfig
+{
+#pragma warning disable CS1591 // the fields of the spec
+    [JsonPropertyName("User")] public string? User { get; init; }
+    [JsonPropertyName("ExposedPorts")] public ImmutableSortedDictionary<string, EmptyObject>? ExposedPorts { get; init; }
+    [JsonPropertyName("Env")] public ImmutableArray<string>? Env { get; init; }
+    [JsonPropertyName("Entrypoint")] public ImmutableArray<string>? Entrypoint { get; init; }
+    [JsonPropertyName("Cmd")] public ImmutableArray<string>? Cmd { get; init; }
+    [JsonPropertyName("Volumes")] public ImmutableSortedDictionary<string, EmptyObject>? Volumes { get; init; }
+    [JsonPropertyName("WorkingDir")] public string? WorkingDir { get; init; }
+    [JsonPropertyName("Labels")] public ImmutableSortedDictionary<string, string>? Labels { get; init; }
+    [JsonPropertyName("StopSignal")] public string? StopSignal { get; init; }
+    [JsonPropertyName("ArgsEscaped")] public bool? ArgsEscaped { get; init; }
+    [JsonPropertyName("Healthcheck")] public HealthcheckConfig? Healthcheck { get; init; }
+    [JsonPropertyName("OnBuild")] public ImmutableArray<string>? OnBuild { get; init; }
+    [JsonPropertyName("Shell")] public ImmutableArray<string>? Shell { get; init; }
+    [JsonExtensionData] public Dictionary<string, JsonElement>? Extra { get; init; }
+#pragma warning restore CS1591
+}
+
+/// <summary>Docker's HEALTHCHECK; durations in nanoseconds.</summary>
+public sealed record HealthcheckConfig
+{
+#pragma warning disable CS1591
+    [JsonPropertyName("Test")] public ImmutableArray<string>? Test { get; init; }
+    [JsonPropertyName("Interval")] public long? Interval { get; init; }
+    [JsonPropertyName("Timeout")] public long? Timeout { get; init; }
+    [JsonPropertyName("StartPeriod")] public long? StartPeriod { get; init; }
+    [JsonPropertyName("StartInterval")] public long? StartInterval { get; init; }
+    [JsonPropertyName("Retries")] public int? Retries { get; init; }
+#pragma warning restore CS1591
+}
+
+/// <summary>Go's <c>struct{}</c>.</summary>
+public sealed record EmptyObject;
