@@ -1,0 +1,107 @@
+using System.Security.Cryptography;
+using Strata.Content;
+using Strata.Layers;
+using Strata.Linux;
+using Strata.Oci;
+using Strata.Snapshots;
+
+namespace Strata.Images;
+
+/// <summary>Turns what a writable snapshot changed into a layer blob, in one pass: tar, hash of the plain bytes, compression, hash of the blob.</summary>
+public static class LayerCommitter
+{
+    /// <summary>
+    /// Writes the changes of <paramref name="snapshot"/> as a layer; null where nothing changed. The snapshot stays as it is: freeze it with
+    /// <see cref="ISnapshotter.CommitAsync"/> and the diff ID, or keep writing to it. The caller holds a <see cref="StoreLease"/>.
+    /// </summary>
+    /// <param name="snapshots">The snapshotter that owns <paramref name="snapshot"/>.</param>
+    /// <param name="snapshot">What changed.</param>
+    /// <param name="content">Where the layer goes.</param>
+    /// <param name="compression">How the blob is compressed; the diff ID is the same for all.</param>
+    /// <param name="clampModified">Later mtimes become this (SOURCE_DATE_EPOCH).</param>
+    /// <param name="cancellationToken">Stops the writing; then nothing is stored.</param>
+    public static async ValueTask<CommittedLayer?> WriteAsync(ISnapshotter snapshots, ActiveSnapshot snapshot, ContentStore content,
+        CompressionKind compression = CompressionKind.Gzip, FileTime? clampModified = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(snapshots);
+        var options = new SnapshotDiffOptions { ClampModified = clampModified };
+        return await WriteAsync(content, tar => snapshots.WriteChangesAsync(snapshot, tar, options, cancellationToken), compression, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Stores the tar that <paramref name="write"/> writes as a layer; null where it says that there is none.</summary>
+    public static async ValueTask<CommittedLayer?> WriteAsync(ContentStore content, Func<Stream, ValueTask<bool>> write,
+        CompressionKind compression = CompressionKind.Gzip, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(content);
+        ArgumentNullException.ThrowIfNull(write);
+        BlobWriter blob = content.CreateWriter();
+        await using (blob.ConfigureAwait(false))
+        {
+            using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            long plainBytes;
+            Stream compressor = Compression.OpenCompressor(blob, compression);
+            await using (compressor.ConfigureAwait(false))
+            {
+                var tar = new HashingStream(compressor, hash);
+                await using (tar.ConfigureAwait(false))
+                {
+                    if (!await write(tar).ConfigureAwait(false))
+                    {
+                        return null;
+                    }
+                    plainBytes = tar.Length;
+                }
+            }
+            Descriptor layer = await blob.CommitAsync(MediaTypeOf(compression), expected: null, cancellationToken).ConfigureAwait(false);
+            return new CommittedLayer(layer, Digest.FromSha256(hash.GetHashAndReset()), plainBytes);
+        }
+    }
+
+    private static string MediaTypeOf(CompressionKind compression) => compression switch
+    {
+        CompressionKind.None => MediaTypes.OciLayer,
+        CompressionKind.Gzip => MediaTypes.OciLayerGzip,
+        CompressionKind.Zstd => MediaTypes.OciLayerZstd,
+        _ => throw new ArgumentOutOfRangeException(nameof(compression), compression, "no such compression"),
+    };
+
+    /// <summary>Hashes what passes on to <paramref name="target"/>, which it does not dispose.</summary>
+    private sealed class HashingStream(Stream target, IncrementalHash hash) : Stream
+    {
+        private long _length;
+
+        public override bool CanRead => false;
+        public override bool CanSeek => false;
+        public override bool CanWrite => true;
+        public override long Length => _length;
+        public override long Position { get => _length; set => throw new NotSupportedException(); }
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            hash.AppendData(buffer);
+            target.Write(buffer);
+            _length += buffer.Length;
+        }
+
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            hash.AppendData(buffer.Span);
+            await target.WriteAsync(buffer, cancellationToken).ConfigureAwait(false);
+            _length += buffer.Length;
+        }
+
+        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+        public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+        public override void Flush() => target.Flush();
+        public override Task FlushAsync(CancellationToken cancellationToken) => target.FlushAsync(cancellationToken);
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+        public override void SetLength(long value) => throw new NotSupportedException();
+    }
+}
+
+/// <summary>A layer that was just stored.</summary>
+/// <param name="Layer">The blob, as a manifest names it.</param>
+/// <param name="DiffId">The digest of the plain tar, as a config names it.</param>
+/// <param name="PlainBytes">The length of the plain tar.</param>
+public sealed record CommittedLayer(Descriptor Layer, Digest DiffId, long PlainBytes);
