@@ -8,14 +8,24 @@ namespace Strata.Oci;
 /// <remarks><see href="https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md"/></remarks>
 public sealed record ImageConfig
 {
-    /// <summary>When it was made (RFC 3339).</summary>
-    public DateTimeOffset? Created { get; init; }
+    /// <summary>When it was made, as text (RFC 3339): a config derived from this one keeps all nine digits and the zone another tool wrote.</summary>
+    [JsonPropertyName("created")]
+    public string? CreatedText { get; init; }
+    /// <summary>When it was made. Finer than 100 ns is only in <see cref="CreatedText"/>, which setting this writes (UTC).</summary>
+    [JsonIgnore]
+    public DateTimeOffset? Created { get => Timestamps.Parse(CreatedText); init => CreatedText = Timestamps.Format(value); }
     /// <summary>Who made it.</summary>
     public string? Author { get; init; }
     /// <summary>CPU architecture, Go's names.</summary>
     public required string Architecture { get; init; }
     /// <summary>Operating system, Go's names.</summary>
     public required string Os { get; init; }
+    /// <summary>Version of the operating system (Windows).</summary>
+    [JsonPropertyName("os.version")]
+    public string? OsVersion { get; init; }
+    /// <summary>What the operating system must offer.</summary>
+    [JsonPropertyName("os.features")]
+    public ImmutableArray<string>? OsFeatures { get; init; }
     /// <summary>E.g. <c>v7</c>.</summary>
     public string? Variant { get; init; }
     /// <summary>How to run it.</summary>
@@ -24,20 +34,34 @@ public sealed record ImageConfig
     [JsonPropertyName("rootfs")]
     public required RootFs RootFs { get; init; }
     /// <summary>A row per instruction, oldest first.</summary>
+    [JsonConverter(typeof(NullAsEmpty<HistoryEntry>))]
     public ImmutableArray<HistoryEntry> History { get; init; } = [];
     /// <summary>What we do not know.</summary>
     [JsonExtensionData]
     public Dictionary<string, JsonElement>? Extra { get; init; }
+
+    /// <summary>The platform it is made for.</summary>
+    [JsonIgnore]
+    public Platform Platform => new(Os, Architecture, string.IsNullOrEmpty(Variant) ? null : Variant) { OsVersion = OsVersion, OsFeatures = OsFeatures };
 }
 
-/// <summary>The layers of an image.</summary>
-public sealed record RootFs(string Type, [property: JsonPropertyName("diff_ids")] ImmutableArray<Digest> DiffIds);
+/// <summary>The layers of an image. Docker leaves <c>diff_ids</c> out where there are none.</summary>
+public sealed record RootFs(string Type, ImmutableArray<Digest> DiffIds = default)
+{
+    /// <summary>Digests of the plain tars, bottom first.</summary>
+    [JsonPropertyName("diff_ids")]
+    [JsonConverter(typeof(NullAsEmpty<Digest>))]
+    public ImmutableArray<Digest> DiffIds { get; init; } = DiffIds.IsDefault ? [] : DiffIds;
+}
 
 /// <summary>What an instruction did.</summary>
 public sealed record HistoryEntry
 {
 #pragma warning disable CS1591 // the fields of the spec
-    public DateTimeOffset? Created { get; init; }
+    [JsonPropertyName("created")]
+    public string? CreatedText { get; init; }
+    [JsonIgnore]
+    public DateTimeOffset? Created { get => Timestamps.Parse(CreatedText); init => CreatedText = Timestamps.Format(value); }
     [JsonPropertyName("created_by")]
     public string? CreatedBy { get; init; }
     public string? Author { get; init; }
@@ -45,6 +69,8 @@ public sealed record HistoryEntry
     [JsonPropertyName("empty_layer")]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool EmptyLayer { get; init; }
+    [JsonExtensionData]
+    public Dictionary<string, JsonElement>? Extra { get; init; }
 #pragma warning restore CS1591
 }
 
