@@ -1,0 +1,114 @@
+using System.Globalization;
+using System.Text.Json;
+using Strata.Linux;
+using Strata.Snapshots;
+
+namespace Strata.Containers;
+
+/// <summary>
+/// A bundle directory with the root file system mounted at rootfs/. All methods are called inside <see cref="Mounts.RunInPrivateNamespace"/>:
+/// no other process sees these mounts, and they end with the processes started there.
+/// </summary>
+internal static class Bundle
+{
+    /// <summary>Mounts the snapshot, and shows the runtime a cgroup tree that it can work with. Returns the root's path.</summary>
+    public static string Mount(ISnapshotter snapshots, Snapshot snapshot, string bundle)
+    {
+        string root = Path.Combine(bundle, "rootfs");
+        MountAt(snapshots, snapshot, root);
+        if (HostCgroups.IsHybrid)
+        {
+            // crun refuses a v2 tree beside v1 trees. It is gone for this namespace only, and the controllers are all in v1 then.
+            Mounts.Unmount(HostCgroups.Unified, detach: true);
+        }
+        return root;
+    }
+
+    /// <summary>Mounts a snapshot.</summary>
+    public static void MountAt(ISnapshotter snapshots, Snapshot snapshot, string target)
+    {
+        foreach (MountSpec mount in snapshots.GetMounts(snapshot, target))
+        {
+            Mounts.Mount(mount);
+        }
+    }
+
+    /// <summary>Writes config.json.</summary>
+    public static void WriteSpec(string bundle, RuntimeSpecDocument spec)
+        => File.WriteAllBytes(Path.Combine(bundle, "config.json"), JsonSerializer.SerializeToUtf8Bytes(spec, RuntimeSpecJson.Context.RuntimeSpecDocument));
+
+    /// <summary>
+    /// The working directory inside the root, made where it is missing (owner root, 0755), with its links resolved: what the runtime then enters is
+    /// a plain path. Nothing below /proc is a working directory: /proc/self/fd/N would be the runtime's own open directory on the host.
+    /// </summary>
+    /// <exception cref="ContainerStartException">It is no directory, or leads where it must not.</exception>
+    public static string PrepareWorkingDirectory(RootedDirectory root, string rootPath, string path)
+    {
+        string[] parts = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+        if (!path.StartsWith('/') || path.Contains('\0', StringComparison.Ordinal) || parts.Contains(".."))
+        {
+            throw new ContainerStartException(125, $"working directory '{path}': not an absolute path without ..");
+        }
+        if (parts is [] or [_] and (["proc"] or ["dev"] or ["sys"]))
+        {
+            return "/" + string.Concat(parts);
+        }
+        if (parts[0] is "dev" or "sys")
+        {
+            return "/" + string.Join('/', parts); // below a mount of the runtime's own, which is not there yet
+        }
+        try
+        {
+            string at = "";
+            foreach (string part in parts)
+            {
+                at += "/" + part;
+                if (root.TryGetStatus(at) is null)
+                {
+                    root.CreateDirectory(at, 0b111_101_101);
+                }
+            }
+            string resolved = ResolveDirectory(root, at);
+            string inside = resolved.Length == rootPath.Length ? "/" : resolved[rootPath.Length..];
+            if (parts[0] != "proc" && inside != "/proc" && !inside.StartsWith("/proc/", StringComparison.Ordinal))
+            {
+                return inside;
+            }
+        }
+        catch (LinuxException e)
+        {
+            throw new ContainerStartException(125, $"working directory '{path}': {e.Message}");
+        }
+        throw new ContainerStartException(125, $"working directory '{path}': below /proc is no place to work in");
+    }
+
+    /// <summary>
+    /// The plain path of a file or directory below <paramref name="root"/>, for a program that will open it by that path: nothing else runs in this
+    /// file system yet, so it cannot change in between. A link as last component leads to a directory only.
+    /// </summary>
+    /// <exception cref="ContainerStartException">Nothing is there.</exception>
+    public static string ResolvePath(RootedDirectory root, string rootPath, string path)
+    {
+        string[] parts = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+        string clean = string.Join('/', parts);
+        if (parts.Length == 0)
+        {
+            return rootPath;
+        }
+        switch (root.TryGetStatus(clean, follow: true))
+        {
+            case { Kind: FileKind.Directory }:
+                return ResolveDirectory(root, clean);
+            case { Kind: FileKind.Regular } when parts[^1] != ".." && root.TryGetStatus(clean) is { Kind: FileKind.Regular }:
+                return ResolveDirectory(root, string.Join('/', parts[..^1])) + "/" + parts[^1];
+            default:
+                throw new ContainerStartException(125, $"mount of '{path}': no file or directory there");
+        }
+    }
+
+    private static string ResolveDirectory(RootedDirectory root, string path)
+    {
+        using RootedDirectory directory = root.OpenDirectory(path);
+        return File.ResolveLinkTarget(string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{directory.Handle.DangerousGetHandle()}"), returnFinalTarget: false)!.FullName;
+    }
+}

@@ -1,0 +1,133 @@
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+using Strata.Linux;
+
+namespace Strata.Containers;
+
+/// <summary>
+/// Starts a container under conmon: a small process that outlives us, holds the container's streams, logs them, lets clients attach, and writes
+/// down the exit code. What we say to it and it to us (conmon.8 is silent about most):
+/// <code>
+/// environment _OCI_SYNCPIPE=3      it writes one line of JSON there: {"pid": PID} or {"pid": -1, "message": "what the runtime said"}
+/// BUNDLE/attach                    SOCK_SEQPACKET. From it: a byte (2 output, 3 error output), then data. To it: plain input; shutdown ends the input
+/// BUNDLE/ctl                       FIFO: "1 ROWS COLUMNS\n" resizes the terminal
+/// BUNDLE/exits/ID, PERSIST/exit    the exit code in decimal, written when the container's process is gone
+/// </code>
+/// </summary>
+public sealed class Conmon
+{
+    private readonly string _binary;
+    private string? _program;
+
+    /// <summary>Creates a driver for a binary.</summary>
+    public Conmon(string binary) => _binary = binary;
+
+    /// <summary>Absolute path of the binary.</summary>
+    /// <exception cref="ContainerStartException">It is not installed.</exception>
+    public string Program => _program ??= OciRuntime.Find(_binary, "the container monitor", "conmon");
+
+    /// <summary>Where a client attaches.</summary>
+    internal static string AttachSocket(string bundle) => Path.Combine(bundle, "attach");
+
+    /// <summary>Where the process id of the container's first process is.</summary>
+    internal static string ContainerPidFile(string bundle) => Path.Combine(bundle, "pid");
+
+    /// <summary>The name of the file with the exit code, in the persistent directory.</summary>
+    internal const string ExitFile = "exit";
+
+    /// <summary>Resizes the terminal of a running container.</summary>
+    internal static void Resize(string bundle, int rows, int columns)
+    {
+        using FileStream control = new(Path.Combine(bundle, "ctl"), FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+        control.Write(System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"1 {rows} {columns}\n")));
+    }
+
+    /// <summary>
+    /// Starts conmon for a bundle whose config.json is written. Called inside a private mount namespace, which conmon and the container then hold.
+    /// </summary>
+    internal ConmonProcess Start(OciRuntime runtime, string containerId, string bundle, string persistent, string logFile, bool terminal, bool input)
+    {
+        string exits = Path.Combine(bundle, "exits");
+        Directory.CreateDirectory(exits);
+        (SafeFileHandle read, SafeFileHandle write) = Pipes.Create();
+        using (write)
+        {
+            List<string> arguments =
+            [
+                "--cid", containerId, "--cuuid", containerId, "--name", containerId, "--runtime", runtime.Program, "--bundle", bundle, "--full-attach",
+                "--container-pidfile", ContainerPidFile(bundle), "--exit-dir", exits, "--persist-dir", persistent, "--log-path", "k8s-file:" + logFile,
+                "--log-level", "error", "--no-sync-log", "--sync", .. runtime.GlobalArguments.SelectMany(a => (string[])["--runtime-arg", a]),
+            ];
+            if (terminal)
+            {
+                arguments.Add("--terminal");
+            }
+            if (input)
+            {
+                arguments.Add("--stdin");
+            }
+            ChildProcess process = ChildProcess.Start(new ChildStart
+            {
+                Program = Program,
+                Arguments = arguments,
+                Environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "_OCI_SYNCPIPE=3"],
+                WorkingDirectory = bundle,
+                Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle> { [3] = write },
+                NewSession = true,
+            });
+            return new ConmonProcess(process, read);
+        }
+    }
+
+    /// <summary>The exit code in a container's persistent directory and when it was written, or null where the container did not end (or was not watched when it did).</summary>
+    internal static (int Code, DateTimeOffset At)? TryReadExit(string persistent)
+    {
+        string path = Path.Combine(persistent, ExitFile);
+        try
+        {
+            string text = File.ReadAllText(path);
+            // Conmon truncates and writes in one step each: an empty file is on its way.
+            return int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int code)
+                ? (code, new DateTimeOffset(File.GetLastWriteTimeUtc(path), TimeSpan.Zero)) : null;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
+}
+
+/// <summary>A conmon that we started, and its first words.</summary>
+internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync) : IDisposable
+{
+    /// <summary>The monitor itself. It ends after the container.</summary>
+    public ChildProcess Process { get; } = process;
+
+    /// <summary>Waits until the runtime has created the container; returns the process id of its first process.</summary>
+    /// <exception cref="ContainerStartException">The runtime could not.</exception>
+    public async ValueTask<int> ReadCreatedAsync(string program, CancellationToken cancellationToken)
+    {
+        using StreamReader reader = new(new FileStream(sync, FileAccess.Read, bufferSize: 0));
+        string? line = await reader.ReadLineAsync(cancellationToken).ConfigureAwait(false);
+        if (line is null)
+        {
+            int exitCode = await Process.WaitAsync(cancellationToken).ConfigureAwait(false);
+            throw new ContainerStartException(125, string.Create(CultureInfo.InvariantCulture, $"conmon ended with {exitCode} before the container was created"));
+        }
+        using JsonDocument words = JsonDocument.Parse(line);
+        int pid = words.RootElement.TryGetProperty("pid", out JsonElement value) || words.RootElement.TryGetProperty("data", out value) ? value.GetInt32() : -1;
+        if (pid > 0)
+        {
+            return pid;
+        }
+        string said = words.RootElement.TryGetProperty("message", out JsonElement message) ? message.GetString() ?? "" : "";
+        throw ContainerStartException.FromRuntime(said, program);
+    }
+
+    public void Dispose()
+    {
+        sync.Dispose();
+        Process.Dispose();
+    }
+}

@@ -1,0 +1,200 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
+namespace Strata.Containers;
+
+/// <summary>Which network a container is in.</summary>
+public enum NetworkMode
+{
+    /// <summary>The host's own.</summary>
+    Host,
+    /// <summary>Its own, with nothing in it but a loopback that is down.</summary>
+    None,
+}
+
+/// <summary>What runs in a container: everything resolved, nothing left to look up.</summary>
+public sealed record ProcessSpec(ImmutableArray<string> Arguments, ImmutableArray<string> Environment, string WorkingDirectory, ResolvedUser User)
+{
+    /// <summary>Whether it gets a terminal.</summary>
+    public bool Terminal { get; init; }
+    /// <summary>Rows and columns of that terminal at start.</summary>
+    public (int Rows, int Columns)? TerminalSize { get; init; }
+}
+
+/// <summary>Numbers of a user, its group and its other groups; and its home directory.</summary>
+public sealed record ResolvedUser(uint Uid, uint Gid, ImmutableArray<uint> Groups, string Home)
+{
+    /// <summary>Root.</summary>
+    public static ResolvedUser Root { get; } = new(0, 0, [], "/root");
+}
+
+/// <summary>How far a container is closed off. The default is the hardened one.</summary>
+public sealed record IsolationOptions
+{
+    /// <summary>Capabilities, by full name.</summary>
+    public ImmutableArray<string> Capabilities { get; init; } = Containers.Capabilities.Default;
+    /// <summary>Set-user-id programs gain nothing.</summary>
+    public bool NoNewPrivileges { get; init; }
+    /// <summary>False: no system call filter.</summary>
+    public bool Seccomp { get; init; } = true;
+    /// <summary>All devices, nothing masked, nothing read-only.</summary>
+    public bool Privileged { get; init; }
+    /// <summary>The root file system cannot be written to.</summary>
+    public bool ReadOnlyRoot { get; init; }
+    /// <summary>The network.</summary>
+    public NetworkMode Network { get; init; } = NetworkMode.Host;
+    /// <summary>The most processes and threads; null: no limit.</summary>
+    public long? PidsLimit { get; init; } = 2048;
+    /// <summary>The most memory, in bytes; null: no limit.</summary>
+    public long? MemoryLimit { get; init; }
+    /// <summary>The most processor time, in thousandths of a processor; null: no limit.</summary>
+    public long? MilliCpus { get; init; }
+    /// <summary>Size of /dev/shm in bytes.</summary>
+    public long SharedMemoryBytes { get; init; } = 64 << 20;
+}
+
+/// <summary>What this machine offers; read once per process by <see cref="HostCgroups.Read"/>.</summary>
+/// <param name="OpenFilesHard">This process's hard limit of open files: a container's cannot be above it.</param>
+/// <param name="CgroupControllers">The controllers that a container's cgroup can use.</param>
+/// <param name="ThermalThrottle">The directories that tell how hot each processor is, and so what neighbours do.</param>
+public sealed record HostLimits(ulong OpenFilesHard, ImmutableArray<string> CgroupControllers, ImmutableArray<string> ThermalThrottle);
+
+/// <summary>Makes config.json. Pure: reads nothing, so that the same input gives the same container.</summary>
+public static class RuntimeSpec
+{
+    /// <summary>Paths that a container must have because something is mounted there.</summary>
+    public static ImmutableArray<string> StandardMountPoints { get; } = ["/proc", "/dev", "/sys"];
+
+    // Host facts that help an attacker, or are not namespaced (GHSA-6fw5-f8r9-fgfm, GHSA-jq35-85cj-fj4p among the reasons).
+    private static readonly ImmutableArray<string> s_masked =
+    [
+        "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+        "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
+    ];
+    private static readonly ImmutableArray<string> s_readOnly = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+    // /dev/null, zero, full, random, urandom, tty, ptmx and the pseudo terminals, console: what every runtime makes by itself.
+    private static readonly ImmutableArray<(string Type, long Major, long? Minor)> s_devices =
+        [("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 1, 8), ("c", 1, 9), ("c", 5, 0), ("c", 5, 1), ("c", 5, 2), ("c", 136, null)];
+
+    private const ulong OpenFiles = 1 << 20;
+
+    /// <summary>The document for one process in a root file system at <paramref name="root"/>.</summary>
+    /// <param name="root">Absolute path of the mounted root file system.</param>
+    /// <param name="hostname">Name in the UTS namespace.</param>
+    /// <param name="process">What runs.</param>
+    /// <param name="isolation">How far it is closed off.</param>
+    /// <param name="mounts">Mounts beside the standard ones, in any order; one at a standard mount's place takes that place.</param>
+    /// <param name="cgroup">Its place in the cgroup trees, absolute.</param>
+    /// <param name="host">What the machine offers.</param>
+    public static RuntimeSpecDocument Create(string root, string hostname, ProcessSpec process, IsolationOptions isolation, IReadOnlyList<SpecMount> mounts, string cgroup, HostLimits host)
+    {
+        ArgumentNullException.ThrowIfNull(process);
+        ArgumentNullException.ThrowIfNull(isolation);
+        ArgumentNullException.ThrowIfNull(host);
+        ImmutableArray<string> capabilities = isolation.Privileged ? Capabilities.All : isolation.Capabilities;
+        bool filter = isolation.Seccomp && !isolation.Privileged;
+        ulong openFiles = Math.Min(OpenFiles, host.OpenFilesHard);
+        return new RuntimeSpecDocument(
+            new SpecProcess(new SpecUser(process.User.Uid, process.User.Gid) { AdditionalGids = process.User.Groups }, process.Arguments, process.Environment, process.WorkingDirectory)
+            {
+                Terminal = process.Terminal,
+                ConsoleSize = process is { Terminal: true, TerminalSize: (int rows, int columns) } ? new SpecConsoleSize(rows, columns) : null,
+                Capabilities = EffectiveFor(process.User, capabilities),
+                Rlimits = [new SpecRlimit("RLIMIT_NOFILE", openFiles, openFiles)],
+                NoNewPrivileges = isolation.NoNewPrivileges,
+            },
+            new SpecRoot(root, isolation.ReadOnlyRoot),
+            new SpecLinux(Namespaces(isolation.Network))
+            {
+                CgroupsPath = cgroup,
+                Resources = Resources(isolation, host),
+                RootfsPropagation = "private",
+                MaskedPaths = isolation.Privileged ? [] : s_masked.AddRange(host.ThermalThrottle),
+                ReadonlyPaths = isolation.Privileged ? [] : s_readOnly,
+                Seccomp = filter ? SeccompPolicy.ToSpec(capabilities, Architectures()) : null,
+            })
+        {
+            Hostname = hostname,
+            Mounts = Mounts(isolation, mounts),
+            Annotations = filter && RuntimeInformation.ProcessArchitecture == Architecture.X64
+                ? ImmutableSortedDictionary<string, string>.Empty.Add("run.oci.seccomp_bpf_data", Convert.ToBase64String(SeccompProgram.Compile(capabilities)))
+                : null,
+        };
+    }
+
+    // Not root: the process starts without capabilities, and gets those of the bounding set from set-user-id programs only.
+    private static SpecCapabilities EffectiveFor(ResolvedUser user, ImmutableArray<string> capabilities)
+        => user.Uid == 0 ? new SpecCapabilities(capabilities, capabilities, capabilities, [], []) : new SpecCapabilities(capabilities, [], [], [], []);
+
+    private static ImmutableArray<SpecNamespace> Namespaces(NetworkMode network)
+    {
+        ImmutableArray<SpecNamespace> always = [new("pid"), new("mount"), new("ipc"), new("uts"), new("cgroup")];
+        return network == NetworkMode.Host ? always : always.Add(new("network"));
+    }
+
+    private static ImmutableArray<string> Architectures() => RuntimeInformation.ProcessArchitecture switch
+    {
+        Architecture.X64 => ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+        Architecture.Arm64 => ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
+        _ => [],
+    };
+
+    private static SpecResources Resources(IsolationOptions isolation, HostLimits host)
+    {
+        const ulong period = 100_000;
+        return new SpecResources
+        {
+            Devices = host.CgroupControllers.Contains("devices")
+                ? isolation.Privileged
+                    ? [new SpecDeviceRule(true, null, null, null, "rwm")]
+                    : [new SpecDeviceRule(false, null, null, null, "rwm"), .. s_devices.Select(d => new SpecDeviceRule(true, d.Type, d.Major, d.Minor, "rwm"))]
+                : null,
+            Pids = isolation.PidsLimit is { } pids && host.CgroupControllers.Contains("pids") ? new SpecPids(pids) : null,
+            Memory = isolation.MemoryLimit is { } memory ? new SpecMemory(memory, null) : null,
+            Cpu = isolation.MilliCpus is { } cpus ? new SpecCpu(null, cpus * (long)period / 1000, period) : null,
+        };
+    }
+
+    private static ImmutableArray<SpecMount> Mounts(IsolationOptions isolation, IReadOnlyList<SpecMount> additional)
+    {
+        string readOnly = isolation.Privileged ? "rw" : "ro";
+        SpecMount[] standard =
+        [
+            new("/proc", "proc", "proc", ["nosuid", "noexec", "nodev"]),
+            new("/dev", "tmpfs", "tmpfs", ["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"]),
+            new("/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            new("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", string.Create(System.Globalization.CultureInfo.InvariantCulture, $"size={isolation.SharedMemoryBytes}")]),
+            new("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
+            new("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", readOnly]),
+            new("/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", readOnly]),
+        ];
+        HashSet<string> taken = [.. additional.Select(m => m.Destination)];
+        // A mount below another comes after it; the order of equals stays.
+        return [.. standard.Where(m => !taken.Contains(m.Destination)).Concat(additional.OrderBy(m => m.Destination.Count(c => c == '/')))];
+    }
+}
+
+/// <summary>The cgroup trees of this machine.</summary>
+public static class HostCgroups
+{
+    private const string Tree = "/sys/fs/cgroup";
+    /// <summary>Where a v2 tree is mounted beside v1 trees.</summary>
+    public const string Unified = Tree + "/unified";
+
+    /// <summary>Whether there is a v2 tree beside v1 trees, which crun refuses to work with.</summary>
+    public static bool IsHybrid => File.Exists(Unified + "/cgroup.procs");
+
+    /// <summary>Reads what the machine offers.</summary>
+    public static HostLimits Read()
+    {
+        string unified = Tree + "/cgroup.controllers";
+        ImmutableArray<string> controllers = File.Exists(unified)
+            ? [.. File.ReadAllText(unified).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries), "devices"] // v2 filters devices by BPF, without a controller
+            : Directory.Exists(Tree) ? [.. Directory.EnumerateDirectories(Tree).Select(d => Path.GetFileName(d))] : [];
+        const string processors = "/sys/devices/system/cpu";
+        ImmutableArray<string> throttle = !Directory.Exists(processors) ? [] :
+            [.. Directory.EnumerateDirectories(processors, "cpu*").Select(d => d + "/thermal_throttle").Where(Directory.Exists).Order(StringComparer.Ordinal)];
+        return new HostLimits(Linux.Host.OpenFileLimit.Hard, controllers, throttle);
+    }
+}

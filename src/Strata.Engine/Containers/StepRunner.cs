@@ -1,0 +1,148 @@
+using System.Collections.Immutable;
+using System.Text;
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+using Strata.Linux;
+using Strata.Snapshots;
+
+namespace Strata.Containers;
+
+/// <summary>
+/// Runs one process to its end in a writable snapshot: a step of a build. No supervisor, no record, no name: the runtime runs in the foreground
+/// inside a private mount namespace, and when it is gone so is all but the changes in the snapshot.
+/// </summary>
+public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
+{
+    /// <summary>What a snapshot that steps run in needs to have: give it to <see cref="ISnapshotter.PrepareAsync"/>.</summary>
+    public static ImmutableArray<MountPoint> MountPoints { get; } =
+        [new("/proc", true), new("/sys", true), new("/dev", true), .. ContainerFiles.Targets.Select(target => new MountPoint(target, false))];
+
+    /// <summary>Runs the process and copies what it writes to <paramref name="output"/> and <paramref name="error"/> as it comes.</summary>
+    /// <returns>Its exit code, or 128 + the signal that ended it.</returns>
+    /// <exception cref="ContainerStartException">It could not be started.</exception>
+    public async ValueTask<int> RunAsync(ActiveSnapshot snapshot, StepProcess process, Stream output, Stream error, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(snapshot);
+        ArgumentNullException.ThrowIfNull(process);
+        string id = "step-" + Guid.CreateVersion7().ToString("N");
+        string bundle = runtime.Layout.CreateBundle(id);
+        try
+        {
+            (SafeFileHandle outRead, SafeFileHandle outWrite) = Pipes.Create();
+            (SafeFileHandle errRead, SafeFileHandle errWrite) = Pipes.Create();
+            using FileStream outPipe = new(outRead, FileAccess.Read, bufferSize: 0);
+            using FileStream errPipe = new(errRead, FileAccess.Read, bufferSize: 0);
+            ChildProcess child;
+            using (outWrite)
+            using (errWrite)
+            {
+                child = Mounts.RunInPrivateNamespace(() => Start(id, bundle, snapshot, process, outWrite, errWrite));
+            }
+            using (child)
+            {
+                Task copied = Task.WhenAll(outPipe.CopyToAsync(output, CancellationToken.None), errPipe.CopyToAsync(error, CancellationToken.None));
+                int exitCode = await WaitAsync(id, child, cancellationToken).ConfigureAwait(false);
+                await copied.ConfigureAwait(false);
+                ThrowIfNotStarted(bundle, process);
+                return exitCode;
+            }
+        }
+        finally
+        {
+            await runtime.DeleteAsync(id, CancellationToken.None).ConfigureAwait(false);
+            FileSystems.RemoveTree(bundle);
+        }
+    }
+
+    private async ValueTask<int> WaitAsync(string id, ChildProcess child, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await child.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            await runtime.DeleteAsync(id, CancellationToken.None).ConfigureAwait(false);
+            await child.WaitAsync(CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private ChildProcess Start(string id, string bundle, ActiveSnapshot snapshot, StepProcess process, SafeFileHandle output, SafeFileHandle error)
+    {
+        string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
+        using (RootedDirectory root = RootedDirectory.Open(rootPath))
+        {
+            ResolvedUser user = UserLookup.Resolve(process.User, root);
+            string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, process.WorkingDirectory);
+            List<SpecMount> mounts = [.. ContainerFiles.Write(bundle, process.Hostname, []), .. process.Mounts, .. process.Snapshots.Select((mount, i) => Mount(bundle, mount, i))];
+            ImmutableArray<string> environment = process.Environment.Any(e => e.StartsWith("HOME=", StringComparison.Ordinal))
+                ? process.Environment : process.Environment.Add("HOME=" + user.Home);
+            var spec = new ProcessSpec(process.Arguments, environment, workingDirectory, user);
+            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, process.Hostname, spec, process.Isolation, mounts, "/strata/" + id, HostCgroups.Read()));
+        }
+        return ChildProcess.Start(new ChildStart
+        {
+            Program = runtime.Program,
+            Arguments = [.. runtime.GlobalArguments, "--log=" + LogPath(bundle), "--log-format=json", "run", "--bundle=" + bundle, id],
+            Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle> { [1] = output, [2] = error },
+        });
+    }
+
+    // A directory of another snapshot: mounted whole beside the root, then bound from inside it by the runtime.
+    private SpecMount Mount(string bundle, StepSnapshotMount mount, int number)
+    {
+        string target = Path.Combine(bundle, "mount-" + number.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        Directory.CreateDirectory(target);
+        Bundle.MountAt(snapshots, mount.Snapshot, target);
+        using RootedDirectory root = RootedDirectory.Open(target);
+        return new SpecMount(mount.Destination, "bind", Bundle.ResolvePath(root, target, mount.Path), ["rbind", "ro", "nosuid", "nodev"]);
+    }
+
+    private static string LogPath(string bundle) => Path.Combine(bundle, "runtime.log");
+
+    private static void ThrowIfNotStarted(string bundle, StepProcess process)
+    {
+        if (!File.Exists(LogPath(bundle)))
+        {
+            return;
+        }
+        string? error = null;
+        foreach (string line in File.ReadLines(LogPath(bundle), Encoding.UTF8))
+        {
+            using JsonDocument entry = JsonDocument.Parse(line);
+            if (entry.RootElement.GetProperty("level").GetString() == "error")
+            {
+                error = entry.RootElement.GetProperty("msg").GetString();
+            }
+        }
+        if (error is not null)
+        {
+            throw ContainerStartException.FromRuntime(error, process.Arguments[0]);
+        }
+    }
+}
+
+/// <summary>What a step runs.</summary>
+public sealed record StepProcess
+{
+    /// <summary>Program and arguments.</summary>
+    public required ImmutableArray<string> Arguments { get; init; }
+    /// <summary>The whole environment; HOME is added where it is missing.</summary>
+    public ImmutableArray<string> Environment { get; init; } = [];
+    /// <summary>Absolute; made where missing.</summary>
+    public string WorkingDirectory { get; init; } = "/";
+    /// <summary>As USER says it: names or numbers, <c>user:group</c>. Null: root.</summary>
+    public string? User { get; init; }
+    /// <summary>Name in the UTS namespace.</summary>
+    public string Hostname { get; init; } = "build";
+    /// <summary>Mounts from the host or of memory, as the runtime spec writes them; sources are trusted paths.</summary>
+    public ImmutableArray<SpecMount> Mounts { get; init; } = [];
+    /// <summary>Mounts of files and directories of other snapshots.</summary>
+    public ImmutableArray<StepSnapshotMount> Snapshots { get; init; } = [];
+    /// <summary>How far it is closed off.</summary>
+    public IsolationOptions Isolation { get; init; } = new();
+}
+
+/// <summary>A path of a snapshot, seen read-only at <paramref name="Destination"/> in the step. Links in <paramref name="Path"/> end inside the snapshot.</summary>
+public sealed record StepSnapshotMount(Snapshot Snapshot, string Path, string Destination);
