@@ -35,10 +35,10 @@ public sealed record ImageConfig
     public required RootFs RootFs { get; init; }
     /// <summary>A row per instruction, oldest first.</summary>
     [JsonConverter(typeof(NullAsEmpty<HistoryEntry>))]
-    public ImmutableArray<HistoryEntry> History { get; init; } = [];
+    public ImmutableArray<HistoryEntry> History { get => field.IsDefault ? [] : field; init; } = [];
     /// <summary>What we do not know.</summary>
     [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Extra { get; init; }
+    public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
 
     /// <summary>The platform it is made for.</summary>
     [JsonIgnore]
@@ -51,7 +51,7 @@ public sealed record RootFs(string Type, ImmutableArray<Digest> DiffIds = defaul
     /// <summary>Digests of the plain tars, bottom first.</summary>
     [JsonPropertyName("diff_ids")]
     [JsonConverter(typeof(NullAsEmpty<Digest>))]
-    public ImmutableArray<Digest> DiffIds { get; init; } = DiffIds.IsDefault ? [] : DiffIds;
+    public ImmutableArray<Digest> DiffIds { get => field.IsDefault ? [] : field; init; } = DiffIds;
 }
 
 /// <summary>What an instruction did.</summary>
@@ -70,7 +70,7 @@ public sealed record HistoryEntry
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool EmptyLayer { get; init; }
     [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Extra { get; init; }
+    public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
 #pragma warning restore CS1591
 }
 
@@ -91,7 +91,7 @@ public sealed record ContainerConfig
     [JsonPropertyName("Healthcheck")] public HealthcheckConfig? Healthcheck { get; init; }
     [JsonPropertyName("OnBuild")] public ImmutableArray<string>? OnBuild { get; init; }
     [JsonPropertyName("Shell")] public ImmutableArray<string>? Shell { get; init; }
-    [JsonExtensionData] public Dictionary<string, JsonElement>? Extra { get; init; }
+    [JsonExtensionData] public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
 #pragma warning restore CS1591
 }
 

@@ -138,11 +138,17 @@ public static class OciJson
         catch (JsonException e)
         {
             ErrorKind kind = e.InnerException is StrataException inner ? inner.Kind : ErrorKind.Invalid;
-            string path = e.Path is null or "$" ? "" : e.Path.TrimStart('$', '.') + ": ";
-            // "… Path: $.a | LineNumber: 0 | BytePositionInLine: 7." says it again.
-            int end = e.Message.IndexOf(" Path: $", StringComparison.Ordinal);
-            throw new StrataException(kind, $"{what}: {path}{(end < 0 ? e.Message : e.Message[..end])}", e);
+            string path = e.Path is null ? "" : e.Path.TrimStart('$', '.');
+            string problem = WithoutPath(e);
+            throw new StrataException(kind, $"{what}: {path}{(path.Length == 0 || problem.StartsWith('[') ? "" : ": ")}{problem}", e);
         }
+    }
+
+    // "… Path: $.a | LineNumber: 0 | BytePositionInLine: 7." says the path again.
+    internal static string WithoutPath(JsonException e)
+    {
+        int end = e.Message.IndexOf(" Path: $", StringComparison.Ordinal);
+        return end < 0 ? e.Message : e.Message[..end];
     }
 
     private static void CheckKind(string what, int schemaVersion, string? written, string? given, Func<string, bool> isKind, string fallback)

@@ -23,7 +23,7 @@ public sealed record Platform(
 
     /// <summary>What we do not know.</summary>
     [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Extra { get; init; }
+    public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
 
     /// <summary>The platform this process runs on.</summary>
     public static Platform Host { get; } = new Platform("linux", RuntimeInformation.OSArchitecture switch
