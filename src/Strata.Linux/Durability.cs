@@ -6,17 +6,54 @@ namespace Strata.Linux;
 /// The calls that make things last, with their errors (the base library hides EIO, ENOSPC and EDQUOT from fsync, cannot sync directories,
 /// and replaces on rename). A file whose sync failed is lost: do not sync it again, write it anew.
 /// </summary>
-public static class Durability
+public static unsafe class Durability
 {
     /// <summary>fsync(2) of a file.</summary>
-    public static void SyncFile(SafeFileHandle file, string path) => throw new NotImplementedException();
+    public static void SyncFile(SafeFileHandle file, string path)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        if (Native.fsync(file.Fd()) != 0)
+        {
+            throw Native.Failure("fsync", path);
+        }
+    }
 
     /// <summary>fsync(2) of a directory: makes the names in it last.</summary>
-    public static void SyncDirectory(string path) => throw new NotImplementedException();
+    public static void SyncDirectory(string path)
+    {
+        using SafeFileHandle directory = OpenDirectory(path, "fsync");
+        SyncFile(directory, path);
+    }
 
     /// <summary>syncfs(2) of the file system a path is on: one call for a whole tree.</summary>
-    public static void SyncFileSystem(string path) => throw new NotImplementedException();
+    public static void SyncFileSystem(string path)
+    {
+        using SafeFileHandle directory = OpenDirectory(path, "syncfs");
+        if (Native.syncfs(directory.Fd()) != 0)
+        {
+            throw Native.Failure("syncfs", path);
+        }
+    }
 
     /// <summary>renameat2(2). <paramref name="replace"/> false is RENAME_NOREPLACE: EEXIST where the target is there.</summary>
-    public static void Rename(string from, string to, bool replace) => throw new NotImplementedException();
+    public static void Rename(string from, string to, bool replace)
+    {
+        fixed (byte* source = PathBytes.Of(from, "rename"))
+        fixed (byte* target = PathBytes.Of(to, "rename"))
+        {
+            if (Native.renameat2(Native.AT_FDCWD, source, Native.AT_FDCWD, target, replace ? 0u : 1u) != 0)
+            {
+                throw Native.Failure("rename", $"{from} -> {to}");
+            }
+        }
+    }
+
+    private static SafeFileHandle OpenDirectory(string path, string call)
+    {
+        fixed (byte* name = PathBytes.Of(path, call))
+        {
+            int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDONLY | Native.O_DIRECTORY | Native.O_CLOEXEC, 0);
+            return fd >= 0 ? fd.ToHandle() : throw Native.Failure(call, path);
+        }
+    }
 }

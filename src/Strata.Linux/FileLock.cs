@@ -1,16 +1,58 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Strata.Linux;
 
 /// <summary>flock(2) on a file: a kernel lock, gone when its holder is. The file is created where missing (0600, O_CLOEXEC) and stays.</summary>
 public sealed class FileLock : IDisposable
 {
-    private FileLock() { }
+    private const int LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4;
+    private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(1), s_longestPause = TimeSpan.FromMilliseconds(50);
+    private readonly SafeFileHandle _file;
+
+    private FileLock(SafeFileHandle file) => _file = file;
+
+    /// <summary>The locked file, open for reading and writing.</summary>
+    public SafeFileHandle Handle => _file;
 
     /// <summary>Takes the lock, or null where another holds it.</summary>
-    public static FileLock? TryAcquire(string path, bool exclusive) => throw new NotImplementedException(path);
+    public static unsafe FileLock? TryAcquire(string path, bool exclusive)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        SafeFileHandle file;
+        fixed (byte* name = PathBytes.Of(path, "open"))
+        {
+            int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDWR | Native.O_CREAT | Native.O_NOFOLLOW | Native.O_CLOEXEC, 0b110_000_000);
+            file = fd >= 0 ? fd.ToHandle() : throw Native.Failure("open", path);
+        }
+        while (true)
+        {
+            if (Native.flock(file.Fd(), (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+            {
+                return new FileLock(file);
+            }
+            Errno error = Native.LastErrno;
+            if (error is Errno.EINTR)
+            {
+                continue;
+            }
+            file.Dispose();
+            return error is Errno.EAGAIN ? null : throw new LinuxException("flock", path, error);
+        }
+    }
 
     /// <summary>Waits for the lock (polls, so that it can be cancelled).</summary>
-    public static ValueTask<FileLock> AcquireAsync(string path, bool exclusive, CancellationToken cancellationToken = default) => throw new NotImplementedException(path);
+    public static async ValueTask<FileLock> AcquireAsync(string path, bool exclusive, CancellationToken cancellationToken = default)
+    {
+        for (TimeSpan pause = s_firstPause; ; pause = pause < s_longestPause ? pause * 2 : pause)
+        {
+            if (TryAcquire(path, exclusive) is { } taken)
+            {
+                return taken;
+            }
+            await Task.Delay(pause, cancellationToken).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Lets it go.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    public void Dispose() => _file.Dispose();
 }

@@ -1,19 +1,121 @@
+using System.Globalization;
+using Microsoft.Win32.SafeHandles;
+
 namespace Strata.Linux;
 
-/// <summary>statfs(2), uname(2) and other facts about where we are.</summary>
-public static class FileSystems
+/// <summary>statfs(2) and trees at trusted paths.</summary>
+public static unsafe class FileSystems
 {
     /// <summary>Space on the file system a path is on.</summary>
-    public static FileSystemSpace GetSpace(string path) => throw new NotImplementedException(path);
+    public static FileSystemSpace GetSpace(string path)
+    {
+        // struct statfs, 64-bit: type, block size, blocks, free, available, files, free files (8 bytes each), …
+        const int Words = 15;
+        ulong* words = stackalloc ulong[Words];
+        fixed (byte* name = PathBytes.Of(path, "statfs"))
+        {
+            if (Native.statfs(name, (byte*)words) != 0)
+            {
+                throw Native.Failure("statfs", path);
+            }
+        }
+        long block = (long)words[1];
+        return new FileSystemSpace(NameOf(words[0]), (long)words[2] * block, (long)words[4] * block, (long)words[5], (long)words[6]);
+    }
 
-    /// <summary>The status of a trusted path, not followed; null where nothing is there.</summary>
-    public static FileStatus? TryGetStatus(string path, bool follow = false) => throw new NotImplementedException(path);
+    /// <summary>The status of a trusted path, not followed unless asked; null where nothing is there.</summary>
+    public static FileStatus? TryGetStatus(string path, bool follow = false)
+    {
+        Native.Statx status;
+        fixed (byte* name = PathBytes.Of(path, "stat"))
+        {
+            if (Native.statx(Native.AT_FDCWD, name, follow ? 0 : Native.AT_SYMLINK_NOFOLLOW, Native.STATX_BASIC_STATS, &status) == 0)
+            {
+                return Native.ToStatus(status);
+            }
+        }
+        return Native.LastErrno is Errno.ENOENT or Errno.ENOTDIR ? null : throw Native.Failure("stat", path);
+    }
 
     /// <summary>What <c>du -s</c> says of a trusted path: allocated bytes, each inode once, no mount point crossed. Missing: 0.</summary>
-    public static long GetDiskUsage(string path) => throw new NotImplementedException(path);
+    public static long GetDiskUsage(string path) => GetDiskUsage(path, []);
+
+    /// <summary>The same over several trees: files that <paramref name="seen"/> has are not counted again, and those met are added to it.</summary>
+    public static long GetDiskUsage(string path, HashSet<(ulong Device, ulong Inode)> seen)
+    {
+        ArgumentNullException.ThrowIfNull(seen);
+        if (TryGetStatus(path) is not { } top)
+        {
+            return 0;
+        }
+        long blocks = top.Blocks;
+        if (!seen.Add((top.Device, top.Inode)))
+        {
+            return 0;
+        }
+        if (top.Kind != FileKind.Directory)
+        {
+            return blocks * 512;
+        }
+        using RootedDirectory root = RootedDirectory.Open(path);
+        var pending = new Stack<string>();
+        pending.Push("");
+        while (pending.TryPop(out string? directory))
+        {
+            foreach (string name in root.GetNames(directory))
+            {
+                string child = directory.Length == 0 ? name : directory + "/" + name;
+                if (root.TryGetStatus(child) is not { } status || status.Device != top.Device || !seen.Add((status.Device, status.Inode)))
+                {
+                    continue;
+                }
+                blocks += status.Blocks;
+                if (status.Kind == FileKind.Directory)
+                {
+                    pending.Push(child);
+                }
+            }
+        }
+        return blocks * 512;
+    }
 
     /// <summary>Removes a trusted path with all below it; crosses no mount point, follows no link. Nothing there is no error.</summary>
-    public static void RemoveTree(string path) => throw new NotImplementedException(path);
+    public static void RemoveTree(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        string parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(path)) ?? throw new LinuxException("unlink", path, Errno.EBUSY);
+        fixed (byte* name = PathBytes.Of(parent.Length == 0 ? "." : parent, "open"))
+        {
+            int fd = Native.openat(Native.AT_FDCWD, name, Native.O_PATH | Native.O_DIRECTORY | Native.O_CLOEXEC, 0);
+            if (fd < 0)
+            {
+                if (Native.LastErrno is Errno.ENOENT)
+                {
+                    return;
+                }
+                throw Native.Failure("open", parent);
+            }
+            using SafeFileHandle directory = fd.ToHandle();
+            TreeRemover.Remove(fd, PathBytes.Of(Path.GetFileName(Path.TrimEndingDirectorySeparator(path)), "unlink"), path);
+        }
+    }
+
+    // include/uapi/linux/magic.h
+    private static string NameOf(ulong type) => (uint)type switch
+    {
+        0xEF53 => "ext4",
+        0x58465342 => "xfs",
+        0x9123683E => "btrfs",
+        0x01021994 => "tmpfs",
+        0x794C7630 => "overlay",
+        0x2FC12FC1 => "zfs",
+        0xF2F52010 => "f2fs",
+        0x6969 => "nfs",
+        0xE0F5E1E2 => "erofs",
+        0x65735546 => "fuse",
+        0xCA451A4E => "bcachefs",
+        uint other => "0x" + other.ToString("x", CultureInfo.InvariantCulture),
+    };
 }
 
 /// <summary>Space, in bytes and inodes, for unprivileged users; and the name of the file system type, e.g. <c>ext4</c>.</summary>

@@ -1,17 +1,51 @@
+using System.Runtime.InteropServices;
+
 namespace Strata.Linux;
 
 /// <summary>Facts about this process and this kernel.</summary>
-public static class Host
+public static unsafe class Host
 {
+    private const int RLIMIT_NOFILE = 7;
+    private const int UtsFieldBytes = 65; // struct utsname: six fields; sysname, nodename, release, version, machine, domain
+    private static string? s_release;
+
     /// <summary>geteuid(2).</summary>
-    public static uint EffectiveUserId => throw new NotImplementedException();
+    public static uint EffectiveUserId => Native.geteuid();
+
+    /// <summary>getegid(2).</summary>
+    public static uint EffectiveGroupId => Native.getegid();
 
     /// <summary>The release of uname(2), e.g. <c>6.18.44</c>.</summary>
-    public static string KernelRelease => throw new NotImplementedException();
+    public static string KernelRelease => s_release ??= UtsField(2);
+
+    /// <summary>The machine of uname(2), e.g. <c>x86_64</c>.</summary>
+    public static string Machine => UtsField(4);
 
     /// <summary>This process's (soft, hard) limit of open files.</summary>
-    public static (ulong Soft, ulong Hard) OpenFileLimit => throw new NotImplementedException();
+    public static (ulong Soft, ulong Hard) OpenFileLimit
+    {
+        get
+        {
+            ulong* limits = stackalloc ulong[2];
+            return Native.getrlimit(RLIMIT_NOFILE, limits) == 0 ? (limits[0], limits[1]) : throw Native.Failure("getrlimit", "(open files)");
+        }
+    }
 
     /// <summary>Sends a signal to a process. ESRCH: it is gone.</summary>
-    public static void Kill(int processId, int signal) => throw new NotImplementedException();
+    public static void Kill(int processId, int signal)
+    {
+        if (Native.kill(processId, signal) != 0)
+        {
+            throw Native.Failure("kill", $"(process {processId})");
+        }
+    }
+
+    /// <summary>umask(2); returns the one before.</summary>
+    public static int SetUmask(int mask) => (int)Native.umask((uint)mask);
+
+    private static string UtsField(int index)
+    {
+        byte* names = stackalloc byte[UtsFieldBytes * 6];
+        return Native.uname(names) == 0 ? Marshal.PtrToStringUTF8((nint)(names + (index * UtsFieldBytes)))! : throw Native.Failure("uname", "(kernel)");
+    }
 }

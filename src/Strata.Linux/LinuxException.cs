@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Strata.Linux;
@@ -6,8 +7,8 @@ namespace Strata.Linux;
 public sealed class LinuxException : IOException
 {
     /// <summary>Creates the failure of a call.</summary>
-    public LinuxException(string call, string path, Errno errno)
-        : base($"{call} {path}: {Marshal.GetPInvokeErrorMessage((int)errno)} ({errno})")
+    public LinuxException(string call, string path, Errno errno, string detail = "")
+        : base($"{call} {path}: {Marshal.GetPInvokeErrorMessage((int)errno)} ({Name(errno)}){(detail.Length > 0 ? ": " + detail : "")}")
     {
         (Call, Path, Errno) = (call, path, errno);
     }
@@ -20,4 +21,6 @@ public sealed class LinuxException : IOException
 
     /// <summary>The error number.</summary>
     public Errno Errno { get; }
+
+    private static string Name(Errno errno) => Enum.IsDefined(errno) ? errno.ToString() : "errno " + ((int)errno).ToString(CultureInfo.InvariantCulture);
 }

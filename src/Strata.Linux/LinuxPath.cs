@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Strata.Linux;
 
 /// <summary>
@@ -7,12 +9,71 @@ namespace Strata.Linux;
 /// </summary>
 public static class LinuxPath
 {
+    private const char FirstEscape = '\uDC80';
+    private const char LastEscape = '\uDCFF';
+
     /// <summary>Bytes of a name, as text.</summary>
-    public static string Decode(ReadOnlySpan<byte> name) => throw new NotImplementedException(name.Length.ToString());
+    public static string Decode(ReadOnlySpan<byte> name)
+    {
+        if (System.Text.Unicode.Utf8.IsValid(name))
+        {
+            return Encoding.UTF8.GetString(name);
+        }
+        var text = new StringBuilder(name.Length);
+        Span<char> pair = stackalloc char[2];
+        while (!name.IsEmpty)
+        {
+            if (Rune.DecodeFromUtf8(name, out Rune rune, out int consumed) == System.Buffers.OperationStatus.Done)
+            {
+                text.Append(pair[..rune.EncodeToUtf16(pair)]);
+                name = name[consumed..];
+            }
+            else
+            {
+                text.Append((char)(0xDC00 + name[0]));
+                name = name[1..];
+            }
+        }
+        return text.ToString();
+    }
 
     /// <summary>The bytes of a text that <see cref="Decode"/> made, or of any other. Lone surrogates that stand for no byte are encoded as U+FFFD.</summary>
-    public static byte[] Encode(string name) => throw new NotImplementedException(name);
+    public static byte[] Encode(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        if (!name.AsSpan().ContainsAnyInRange(FirstEscape, LastEscape))
+        {
+            return Encoding.UTF8.GetBytes(name);
+        }
+        var bytes = new List<byte>(name.Length + 8);
+        Span<byte> utf8 = stackalloc byte[4];
+        for (int i = 0; i < name.Length; i++)
+        {
+            char c = name[i];
+            if (char.IsHighSurrogate(c) && i + 1 < name.Length && char.IsLowSurrogate(name[i + 1]))
+            {
+                bytes.AddRange(utf8[..new Rune(c, name[++i]).EncodeToUtf8(utf8)]);
+            }
+            else if (c is >= FirstEscape and <= LastEscape)
+            {
+                bytes.Add((byte)(c - 0xDC00));
+            }
+            else
+            {
+                bytes.AddRange(utf8[..(char.IsSurrogate(c) ? Rune.ReplacementChar : new Rune(c)).EncodeToUtf8(utf8)]);
+            }
+        }
+        return [.. bytes];
+    }
 
     /// <summary>Compares as the bytes would compare: the order in which archives list their entries.</summary>
-    public static int Compare(string left, string right) => throw new NotImplementedException(left + right);
+    public static int Compare(string left, string right)
+    {
+        ArgumentNullException.ThrowIfNull(left);
+        ArgumentNullException.ThrowIfNull(right);
+        // UTF-16 and UTF-8 order differ only where surrogates meet characters above them; ASCII names take the short way.
+        return System.Text.Ascii.IsValid(left) && System.Text.Ascii.IsValid(right)
+            ? string.CompareOrdinal(left, right)
+            : Encode(left).AsSpan().SequenceCompareTo(Encode(right));
+    }
 }

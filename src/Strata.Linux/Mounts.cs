@@ -1,24 +1,274 @@
+using System.Globalization;
+using System.Runtime.ExceptionServices;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
 namespace Strata.Linux;
 
-/// <summary>The mount API: fsopen, fsconfig, fsmount, open_tree, mount_setattr, move_mount; mount(2) where the kernel is older; umount2(2).</summary>
-public static class Mounts
+/// <summary>The mount API: fsopen, fsconfig, fsmount, open_tree, mount_setattr, move_mount; umount2(2).</summary>
+public static unsafe class Mounts
 {
+    private const int CLONE_FS = 0x200, CLONE_NEWNS = 0x20000;
+    private const int MNT_DETACH = 2, UMOUNT_NOFOLLOW = 8;
+    private const nuint MS_REC = 0x4000, MS_PRIVATE = 1 << 18, MS_SLAVE = 1 << 19, MS_SHARED = 1 << 20;
+    private const int FSOPEN_CLOEXEC = 1, FSMOUNT_CLOEXEC = 1, OPEN_TREE_CLONE = 1, AT_RECURSIVE = 0x8000, MOVE_MOUNT_F_EMPTY_PATH = 4;
+    private const int FSCONFIG_SET_FLAG = 0, FSCONFIG_SET_STRING = 1, FSCONFIG_CMD_CREATE = 6;
+
     /// <summary>Mounts <paramref name="mount"/>.</summary>
     /// <exception cref="LinuxException">The kernel refused; the message carries what fsconfig's log says.</exception>
-    public static void Mount(MountSpec mount) => throw new NotImplementedException(mount.ToString());
+    public static void Mount(MountSpec mount)
+    {
+        ArgumentNullException.ThrowIfNull(mount);
+        if (mount.Flags.HasFlag(MountFlags.Bind))
+        {
+            Bind(mount);
+        }
+        else if (mount.Type.Length > 0)
+        {
+            MountNew(mount);
+        }
+        SetPropagation(mount);
+    }
 
     /// <summary>Unmounts what is mounted last at <paramref name="target"/>; <paramref name="detach"/> is MNT_DETACH. EINVAL: nothing is mounted there.</summary>
-    public static void Unmount(string target, bool detach = false) => throw new NotImplementedException(target);
+    public static void Unmount(string target, bool detach = false)
+    {
+        fixed (byte* name = PathBytes.Of(target, "umount"))
+        {
+            if (Native.umount2(name, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) != 0)
+            {
+                throw Native.Failure("umount", target);
+            }
+        }
+    }
 
-    /// <summary>The mounts this process sees (/proc/self/mountinfo), in order.</summary>
-    public static IReadOnlyList<MountEntry> ReadTable() => throw new NotImplementedException();
+    /// <summary>The mounts this process sees (/proc/thread-self/mountinfo), in order.</summary>
+    public static IReadOnlyList<MountEntry> ReadTable()
+    {
+        // proc_pid_mountinfo(5): id parent major:minor root target options [tags…] - type source super-options
+        var entries = new List<MountEntry>();
+        foreach (string line in File.ReadLines("/proc/thread-self/mountinfo"))
+        {
+            string[] fields = line.Split(' ');
+            int dash = Array.IndexOf(fields, "-", 6);
+            entries.Add(new MountEntry(int.Parse(fields[0], CultureInfo.InvariantCulture), Unescape(fields[4]), fields[dash + 1], Unescape(fields[dash + 2]), fields[5],
+                fields.Length > dash + 3 ? fields[dash + 3] : ""));
+        }
+        return entries;
+    }
 
     /// <summary>
     /// Runs <paramref name="action"/> on a thread of its own that has left this process's mount namespace for a copy of it (unshare(CLONE_NEWNS),
     /// propagation slave, so nothing mounted in it comes back). Processes started by the action live in that namespace, and what was mounted
     /// for them goes when they go: nothing leaks, not even by kill -9. The thread is never reused.
     /// </summary>
-    public static T RunInPrivateNamespace<T>(Func<T> action) => throw new NotImplementedException(action.ToString());
+    public static T RunInPrivateNamespace<T>(Func<T> action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        T? result = default;
+        ExceptionDispatchInfo? failure = null;
+        var thread = new Thread(() =>
+        {
+#pragma warning disable CA1031 // whatever it is, it is thrown again on the caller's thread
+            try
+            {
+                if (Native.unshare(CLONE_FS | CLONE_NEWNS) != 0)
+                {
+                    throw Native.Failure("unshare", "(mount namespace)");
+                }
+                SetPropagation(new MountSpec("", "", "/", [], MountFlags.Slave | MountFlags.Recursive));
+                result = action();
+            }
+            catch (Exception e)
+            {
+                failure = ExceptionDispatchInfo.Capture(e);
+            }
+#pragma warning restore CA1031
+        })
+        { IsBackground = true };
+        thread.Start();
+        thread.Join();
+        failure?.Throw();
+        return result!;
+    }
+
+    private static void MountNew(MountSpec mount)
+    {
+        using SafeFileHandle context = Open(mount);
+        try
+        {
+            Configure(context, mount, FSCONFIG_SET_STRING, "source", mount.Source);
+            foreach (string option in mount.Options)
+            {
+                int equals = option.IndexOf('=', StringComparison.Ordinal);
+                Configure(context, mount, equals < 0 ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, equals < 0 ? option : option[..equals], equals < 0 ? null : option[(equals + 1)..]);
+            }
+            Configure(context, mount, FSCONFIG_CMD_CREATE, null, null);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EINVAL && mount.Options.Any(o => o.StartsWith("lowerdir+=", StringComparison.Ordinal)) && !e.Message.Contains("overlay", StringComparison.Ordinal))
+        {
+            // Kernels before 6.5 know no lowerdir+: the layers go into one option, as long as they fit.
+            MountOld(Joined(mount));
+            return;
+        }
+        int fd = (int)Native.syscall(Native.SYS_fsmount, context.Fd(), FSMOUNT_CLOEXEC, (nint)Attributes(mount.Flags), 0, 0, 0);
+        if (fd < 0)
+        {
+            throw Failure("fsmount", mount, context);
+        }
+        using SafeFileHandle made = fd.ToHandle();
+        Move(made, mount.Target);
+    }
+
+    private static SafeFileHandle Open(MountSpec mount)
+    {
+        fixed (byte* type = PathBytes.Of(mount.Type, "fsopen"))
+        {
+            int fd = (int)Native.syscall(Native.SYS_fsopen, (nint)type, FSOPEN_CLOEXEC, 0, 0, 0, 0);
+            return fd >= 0 ? fd.ToHandle() : throw new LinuxException("mount", mount.Target, Native.LastErrno, $"file system type {mount.Type}");
+        }
+    }
+
+    private static void Configure(SafeFileHandle context, MountSpec mount, int command, string? key, string? value)
+    {
+        fixed (byte* keyBytes = key is null ? null : PathBytes.Of(key, "fsconfig"))
+        fixed (byte* valueBytes = value is null ? null : PathBytes.Of(value, "fsconfig"))
+        {
+            if (Native.syscall(Native.SYS_fsconfig, context.Fd(), command, (nint)keyBytes, (nint)valueBytes, 0, 0) != 0)
+            {
+                throw Failure(key, mount, context);
+            }
+        }
+    }
+
+    // The context is also a log: each read gives one message, as "e overlay: …".
+    private static LinuxException Failure(string? option, MountSpec mount, SafeFileHandle context)
+    {
+        Errno error = Native.LastErrno;
+        const int MessageBytes = 1024;
+        byte* buffer = stackalloc byte[MessageBytes];
+        var messages = new List<string>();
+        nint read;
+        while (messages.Count < 8 && (read = Native.read(context.Fd(), buffer, MessageBytes)) > 0)
+        {
+            string message = Encoding.UTF8.GetString(buffer, (int)read).Trim();
+            messages.Add(message.Length > 2 && message[1] == ' ' ? message[2..] : message);
+        }
+        string detail = messages.Count > 0 ? string.Join("; ", messages) : option is null ? "" : $"option {option}";
+        return new LinuxException("mount", mount.Target, error, detail);
+    }
+
+    private static void Bind(MountSpec mount)
+    {
+        bool recursive = mount.Flags.HasFlag(MountFlags.Recursive);
+        fixed (byte* source = PathBytes.Of(mount.Source, "mount"))
+        {
+            int fd = (int)Native.syscall(Native.SYS_open_tree, Native.AT_FDCWD, (nint)source, OPEN_TREE_CLONE | Native.O_CLOEXEC | (recursive ? AT_RECURSIVE : 0), 0, 0, 0);
+            if (fd < 0)
+            {
+                throw new LinuxException("mount", mount.Target, Native.LastErrno, $"bind of {mount.Source}");
+            }
+            using SafeFileHandle tree = fd.ToHandle();
+            if (Attributes(mount.Flags) is not 0 and ulong attributes)
+            {
+                SetAttributes(tree, attributes, recursive, mount.Target);
+            }
+            Move(tree, mount.Target);
+        }
+    }
+
+    private static void SetAttributes(SafeFileHandle tree, ulong attributes, bool recursive, string target)
+    {
+        ulong* request = stackalloc ulong[4] { attributes, 0, 0, 0 }; // struct mount_attr: set, clear, propagation, user namespace
+        byte empty = 0;
+        if (Native.syscall(Native.SYS_mount_setattr, tree.Fd(), (nint)(&empty), Native.AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), (nint)request, sizeof(ulong) * 4, 0) != 0)
+        {
+            throw Native.Failure("mount_setattr", target);
+        }
+    }
+
+    private static void Move(SafeFileHandle made, string target)
+    {
+        byte empty = 0;
+        fixed (byte* to = PathBytes.Of(target, "mount"))
+        {
+            if (Native.syscall(Native.SYS_move_mount, made.Fd(), (nint)(&empty), Native.AT_FDCWD, (nint)to, MOVE_MOUNT_F_EMPTY_PATH, 0) != 0)
+            {
+                throw Native.Failure("mount", target);
+            }
+        }
+    }
+
+    private static void SetPropagation(MountSpec mount)
+    {
+        nuint kind = mount.Flags.HasFlag(MountFlags.Private) ? MS_PRIVATE : mount.Flags.HasFlag(MountFlags.Slave) ? MS_SLAVE : mount.Flags.HasFlag(MountFlags.Shared) ? MS_SHARED : 0;
+        if (kind == 0)
+        {
+            return;
+        }
+        fixed (byte* target = PathBytes.Of(mount.Target, "mount"))
+        {
+            if (Native.mount(null, target, null, kind | (mount.Flags.HasFlag(MountFlags.Recursive) ? MS_REC : 0), null) != 0)
+            {
+                throw Native.Failure("mount", mount.Target);
+            }
+        }
+    }
+
+    private static MountSpec Joined(MountSpec mount)
+    {
+        const string Key = "lowerdir+=";
+        IEnumerable<string> lowers = mount.Options.Where(o => o.StartsWith(Key, StringComparison.Ordinal)).Select(o => Escape(o[Key.Length..]));
+        IEnumerable<string> others = mount.Options.Where(o => !o.StartsWith(Key, StringComparison.Ordinal)).Select(o => o.Replace(",", "\\,", StringComparison.Ordinal));
+        return mount with { Options = ["lowerdir=" + string.Join(':', lowers), .. others] };
+
+        static string Escape(string path) => path.Replace("\\", "\\\\", StringComparison.Ordinal).Replace(":", "\\:", StringComparison.Ordinal).Replace(",", "\\,", StringComparison.Ordinal);
+    }
+
+    private static void MountOld(MountSpec mount)
+    {
+        string data = string.Join(',', mount.Options);
+        if (Encoding.UTF8.GetByteCount(data) >= Environment.SystemPageSize)
+        {
+            throw new LinuxException("mount", mount.Target, Errno.E2BIG, "this kernel takes one page of mount options: too many layers (Linux 6.5 takes 500)");
+        }
+        fixed (byte* source = PathBytes.Of(mount.Source, "mount"))
+        fixed (byte* target = PathBytes.Of(mount.Target, "mount"))
+        fixed (byte* type = PathBytes.Of(mount.Type, "mount"))
+        fixed (byte* options = PathBytes.Of(data, "mount"))
+        {
+            // The four attributes have the same values here as in mount(2): MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC.
+            if (Native.mount(source, target, type, (nuint)Attributes(mount.Flags), options) != 0)
+            {
+                throw Native.Failure("mount", mount.Target);
+            }
+        }
+    }
+
+    // MOUNT_ATTR_RDONLY 1, NOSUID 2, NODEV 4, NOEXEC 8: the enum's own values.
+    private static ulong Attributes(MountFlags flags) => (ulong)(flags & (MountFlags.ReadOnly | MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec));
+
+    private static string Unescape(string text)
+    {
+        if (!text.Contains('\\', StringComparison.Ordinal))
+        {
+            return text;
+        }
+        var result = new StringBuilder(text.Length);
+        for (int i = 0; i < text.Length; i++)
+        {
+            if (text[i] == '\\' && i + 3 < text.Length)
+            {
+                result.Append((char)(((text[i + 1] - '0') << 6) | ((text[i + 2] - '0') << 3) | (text[i + 3] - '0')));
+                i += 3;
+            }
+            else
+            {
+                result.Append(text[i]);
+            }
+        }
+        return result.ToString();
+    }
 }
 
 /// <summary>Flags of a mount (MOUNT_ATTR_*), and bind and propagation kinds.</summary>

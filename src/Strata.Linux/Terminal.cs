@@ -1,14 +1,72 @@
 namespace Strata.Linux;
 
 /// <summary>The terminal this process runs in.</summary>
-public static class Terminal
+public static unsafe class Terminal
 {
+    private const int TermiosBytes = 60; // struct termios of glibc: four flag words, line discipline, 32 characters, two speeds
+    private const int TCSADRAIN = 1;
+    private const nuint TIOCGWINSZ = 0x5413;
+
     /// <summary>Whether a descriptor (0, 1, 2) is a terminal.</summary>
-    public static bool IsTerminal(int descriptor) => throw new NotImplementedException(descriptor.ToString());
+    public static bool IsTerminal(int descriptor) => Native.isatty(descriptor) == 1;
 
     /// <summary>Rows and columns (TIOCGWINSZ), or null where there is no terminal.</summary>
-    public static (int Rows, int Columns)? TryGetSize(int descriptor) => throw new NotImplementedException(descriptor.ToString());
+    public static (int Rows, int Columns)? TryGetSize(int descriptor)
+    {
+        ushort* size = stackalloc ushort[4]; // struct winsize: rows, columns, pixels
+        return Native.ioctl(descriptor, TIOCGWINSZ, (nint)size) == 0 && size[0] > 0 ? (size[0], size[1]) : null;
+    }
 
-    /// <summary>Puts a terminal into raw mode until disposed (also on the way out of the process by signal where it can be caught).</summary>
-    public static IDisposable EnterRawMode(int descriptor) => throw new NotImplementedException(descriptor.ToString());
+    /// <summary>Puts a terminal into raw mode until disposed (also at the end of the process).</summary>
+    public static IDisposable EnterRawMode(int descriptor)
+    {
+        byte[] before = new byte[TermiosBytes];
+        byte[] raw = new byte[TermiosBytes];
+        fixed (byte* saved = before)
+        fixed (byte* changed = raw)
+        {
+            if (Native.tcgetattr(descriptor, saved) != 0)
+            {
+                throw Native.Failure("tcgetattr", "(terminal)");
+            }
+            before.CopyTo(raw, 0);
+            Native.cfmakeraw(changed);
+            if (Native.tcsetattr(descriptor, TCSADRAIN, changed) != 0)
+            {
+                throw Native.Failure("tcsetattr", "(terminal)");
+            }
+        }
+        return new RawMode(descriptor, before);
+    }
+
+    private sealed class RawMode : IDisposable
+    {
+        private readonly int _descriptor;
+        private byte[]? _before;
+
+        internal RawMode(int descriptor, byte[] before)
+        {
+            (_descriptor, _before) = (descriptor, before);
+            AppDomain.CurrentDomain.ProcessExit += OnExit;
+        }
+
+        public void Dispose()
+        {
+            AppDomain.CurrentDomain.ProcessExit -= OnExit;
+            Restore();
+        }
+
+        private void OnExit(object? sender, EventArgs e) => Restore();
+
+        private void Restore()
+        {
+            if (Interlocked.Exchange(ref _before, null) is { } before)
+            {
+                fixed (byte* saved = before)
+                {
+                    _ = Native.tcsetattr(_descriptor, TCSADRAIN, saved); // the terminal may be gone; there is nobody to tell
+                }
+            }
+        }
+    }
 }
