@@ -1,0 +1,230 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Strata.Content;
+using Strata.Linux;
+
+namespace Strata.Containers;
+
+/// <summary>
+/// The records of containers:
+/// <code>
+/// containers/ID/container.json   what it is; written last: a directory without it is nobody's
+///               lock             held while it is created, started or removed; a dead process holds nothing
+///               started.json     who runs it; replaced by each start
+///               exit             its exit code, by conmon; newer than started.json
+///               ctr.log          its output
+/// containers/names/NAME          the id
+/// </code>
+/// </summary>
+public sealed class ContainerStore
+{
+    private readonly StoreLayout _layout;
+    private readonly string _names;
+
+    /// <summary>Opens the records of a store. Does no I/O.</summary>
+    public ContainerStore(StoreLayout layout)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        (_layout, _names) = (layout, Path.Combine(layout.Containers, "names"));
+    }
+
+    /// <summary>A new id: 64 hex digits, the first 12 not all decimal (a host name that is a number confuses programs).</summary>
+    internal static string CreateId()
+    {
+        string id;
+        do
+        {
+            id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
+        }
+        while (!id.AsSpan(0, 12).ContainsAnyInRange('a', 'f'));
+        return id;
+    }
+
+    /// <summary>The container's directory.</summary>
+    public string DirectoryOf(string id) => Path.Combine(_layout.Containers, id);
+
+    /// <summary>The container's output, as conmon writes it.</summary>
+    public string LogOf(string id) => Path.Combine(DirectoryOf(id), "ctr.log");
+
+    /// <summary>Waits for the container's lock.</summary>
+    internal ValueTask<FileLock> LockAsync(string id, CancellationToken cancellationToken) => FileLock.AcquireAsync(Path.Combine(DirectoryOf(id), "lock"), exclusive: true, cancellationToken);
+
+    /// <summary>Takes the id's directory, and its lock until the record is written.</summary>
+    internal ValueTask<FileLock> CreateDirectoryAsync(string id, CancellationToken cancellationToken)
+    {
+        const UnixFileMode mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(_layout.Containers, mode);
+        Directory.CreateDirectory(DirectoryOf(id), mode);
+        return LockAsync(id, cancellationToken);
+    }
+
+    /// <summary>Gives a name to an id: the one asked for, or a made-up one.</summary>
+    /// <exception cref="StrataException">Conflict: another container has it; Invalid: it is no name.</exception>
+    internal async ValueTask<string> TakeNameAsync(string? wanted, string id, bool durable, CancellationToken cancellationToken)
+    {
+        if (wanted is not null && !IsName(wanted))
+        {
+            throw new StrataException(ErrorKind.Invalid, $"container name '{wanted}': only letters, digits, '_', '.' and '-', at most 128, the first a letter or digit");
+        }
+        Directory.CreateDirectory(_names);
+        using FileLock taking = await FileLock.AcquireAsync(Path.Combine(_layout.Containers, "names.lock"), exclusive: true, cancellationToken).ConfigureAwait(false);
+        for (int attempt = 0; ; attempt++)
+        {
+            string name = wanted ?? ContainerNames.Create(attempt);
+            string? owner = ReadName(name);
+            if (owner is null || !IsAlive(owner))
+            {
+                AtomicFile.Write(Path.Combine(_names, name), Encoding.ASCII.GetBytes(id), durable);
+                return name;
+            }
+            if (wanted is not null)
+            {
+                throw new StrataException(ErrorKind.Conflict, $"container name '{wanted}': taken by {owner[..12]}") { Hint = $"strata rm {wanted}" };
+            }
+        }
+    }
+
+    // Has a record, or is being created right now.
+    private bool IsAlive(string id)
+    {
+        string directory = DirectoryOf(id);
+        if (File.Exists(Path.Combine(directory, "container.json")))
+        {
+            return true;
+        }
+        if (!Directory.Exists(directory))
+        {
+            return false;
+        }
+        using FileLock? free = FileLock.TryAcquire(Path.Combine(directory, "lock"), exclusive: true);
+        return free is null;
+    }
+
+    /// <summary>Writes the record: from here on the container exists.</summary>
+    internal void Write(ContainerRecord record, bool durable)
+        => AtomicFile.Write(Path.Combine(DirectoryOf(record.Id), "container.json"), JsonSerializer.SerializeToUtf8Bytes(record, ContainerJson.Default.ContainerRecord), durable);
+
+    /// <summary>Writes who runs it, after the last exit code was removed.</summary>
+    internal void WriteStart(string id, ContainerStart start)
+        => AtomicFile.Write(Path.Combine(DirectoryOf(id), "started.json"), JsonSerializer.SerializeToUtf8Bytes(start, ContainerJson.Default.ContainerStart), durable: false);
+
+    /// <summary>Forgets the last run, before a new one.</summary>
+    internal void ForgetRun(string id)
+    {
+        File.Delete(Path.Combine(DirectoryOf(id), "started.json"));
+        File.Delete(Path.Combine(DirectoryOf(id), Conmon.ExitFile));
+    }
+
+    /// <summary>Forgets a container: first its record, then its name and files.</summary>
+    internal void Remove(string id, string? name)
+    {
+        if (Directory.Exists(DirectoryOf(id)))
+        {
+            File.Delete(Path.Combine(DirectoryOf(id), "container.json"));
+        }
+        if (name is not null && ReadName(name) == id)
+        {
+            File.Delete(Path.Combine(_names, name));
+        }
+        FileSystems.RemoveTree(DirectoryOf(id));
+    }
+
+    /// <summary>All containers, newest first.</summary>
+    public IReadOnlyList<Container> List()
+    {
+        var containers = new List<Container>();
+        foreach (string id in ListIds())
+        {
+            if (TryRead(id) is { } record)
+            {
+                containers.Add(new Container(record, GetState(record)));
+            }
+        }
+        return [.. containers.OrderByDescending(c => c.Record.Created).ThenBy(c => c.Record.Id, StringComparer.Ordinal)];
+    }
+
+    /// <summary>All ids that have a directory, with a record or without.</summary>
+    internal IReadOnlyList<string> ListIds()
+        => Directory.Exists(_layout.Containers)
+            ? [.. Directory.EnumerateDirectories(_layout.Containers).Select(d => Path.GetFileName(d)).Where(IsId)] : [];
+
+    /// <summary>The container with this name, id or unique beginning of an id.</summary>
+    /// <exception cref="StrataException">NotFound: none; Invalid: several.</exception>
+    public ContainerRecord Get(string nameOrId)
+    {
+        ArgumentNullException.ThrowIfNull(nameOrId);
+        if (IsName(nameOrId))
+        {
+            if (ReadName(nameOrId) is { } id && TryRead(id) is { } named)
+            {
+                return named;
+            }
+            List<string> matches = [.. ListIds().Where(i => i.StartsWith(nameOrId, StringComparison.Ordinal) && File.Exists(Path.Combine(DirectoryOf(i), "container.json"))).Take(2)];
+            if (matches.Count == 2)
+            {
+                throw new StrataException(ErrorKind.Invalid, $"container '{nameOrId}': several ids begin so");
+            }
+            if (matches.Count == 1 && TryRead(matches[0]) is { } found)
+            {
+                return found;
+            }
+        }
+        throw new StrataException(ErrorKind.NotFound, $"container '{nameOrId}': not found");
+    }
+
+    /// <summary>How a container is, by conmon's exit file and by who is alive.</summary>
+    public ContainerState GetState(ContainerRecord record)
+    {
+        ArgumentNullException.ThrowIfNull(record);
+        string directory = DirectoryOf(record.Id);
+        if (ReadStart(record.Id) is not { } start)
+        {
+            return new ContainerState(ContainerStatus.Created);
+        }
+        bool thisBoot = start.BootId == LiveProcess.BootId;
+        // Alive is asked first: a container that ends in between is found in its exit file then.
+        bool alive = thisBoot && LiveProcess.IsSame(start.Pid, start.PidStarted);
+        if (Conmon.TryReadExit(directory) is (int code, DateTimeOffset at))
+        {
+            return new ContainerState(ContainerStatus.Exited) { ExitCode = code, StartedAt = start.At, FinishedAt = at };
+        }
+        if (alive || (thisBoot && LiveProcess.IsSame(start.MonitorPid, start.MonitorStarted)))
+        {
+            return new ContainerState(ContainerStatus.Running) { Pid = start.Pid, StartedAt = start.At };
+        }
+        return new ContainerState(ContainerStatus.Exited) { StartedAt = start.At };
+    }
+
+    /// <summary>Who runs it, or ran it last; null where it was never started.</summary>
+    internal ContainerStart? ReadStart(string id)
+        => AtomicFile.TryRead(Path.Combine(DirectoryOf(id), "started.json")) is { } bytes ? JsonSerializer.Deserialize(bytes, ContainerJson.Default.ContainerStart) : null;
+
+    /// <summary>A record, or null where there is none.</summary>
+    /// <exception cref="StrataException">Corrupt: it cannot be read.</exception>
+    internal ContainerRecord? TryRead(string id)
+    {
+        if (AtomicFile.TryRead(Path.Combine(DirectoryOf(id), "container.json")) is not { } bytes)
+        {
+            return null;
+        }
+        try
+        {
+            return JsonSerializer.Deserialize(bytes, ContainerJson.Default.ContainerRecord);
+        }
+        catch (JsonException e)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"container {id[..12]}: its record is damaged: {e.Message}", e) { Hint = $"strata rm -f {id[..12]}" };
+        }
+    }
+
+    private string? ReadName(string name)
+        => AtomicFile.TryRead(Path.Combine(_names, name)) is { } bytes && Encoding.ASCII.GetString(bytes).Trim() is var id && IsId(id) ? id : null;
+
+    private static bool IsId([NotNullWhen(true)] string? text) => text is { Length: 64 } && text.All(char.IsAsciiHexDigitLower);
+
+    /// <summary>Whether a container or a volume may have this name.</summary>
+    internal static bool IsName([NotNullWhen(true)] string? text)
+        => text is { Length: > 0 and <= 128 } && char.IsAsciiLetterOrDigit(text[0]) && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '.' or '-');
+}

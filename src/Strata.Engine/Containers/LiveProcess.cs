@@ -1,0 +1,32 @@
+using System.Globalization;
+
+namespace Strata.Containers;
+
+/// <summary>Tells a process from another one that got its number later: by its start time, which is in clock ticks since boot.</summary>
+internal static class LiveProcess
+{
+    private const string BootIdFile = "/proc/sys/kernel/random/boot_id";
+
+    /// <summary>Changes with each boot.</summary>
+    public static string BootId => File.ReadAllText(BootIdFile).Trim();
+
+    /// <summary>When a process was started, or null where it is gone (or a zombie: it runs nothing any more). Field 22 of proc_pid_stat(5).</summary>
+    public static ulong? TryGetStart(int processId)
+    {
+        string text;
+        try
+        {
+            text = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/stat"));
+        }
+        catch (IOException) // ENOENT, or ESRCH while reading
+        {
+            return null;
+        }
+        // The name is in parentheses and may contain both.
+        string[] fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
+        return fields[0] is "Z" or "X" ? null : ulong.Parse(fields[22 - 3], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Whether the process that was started then is alive.</summary>
+    public static bool IsSame(int processId, ulong started) => TryGetStart(processId) == started;
+}
