@@ -78,9 +78,21 @@ internal static class ContainerPlan
             Labels = (config.Labels ?? ImmutableSortedDictionary<string, string>.Empty).SetItems(options.Labels),
             StopSignal = Signals.Parse(options.StopSignal ?? config.StopSignal ?? "SIGTERM"),
             Mounts = Mounts(options, config),
+            Config = Merge(options, config),
             Isolation = options.Isolation,
         };
     }
+
+    private static ContainerConfig Merge(ContainerOptions options, ContainerConfig config) => config with
+    {
+        Entrypoint = options.Entrypoint is { } entrypoint ? (entrypoint.IsEmpty ? null : entrypoint) : config.Entrypoint,
+        Cmd = options.Command.Length > 0 ? options.Command : options.Entrypoint is null ? config.Cmd : null,
+        Env = options.Environment.IsEmpty ? config.Env : Merge([.. config.Env ?? [], .. options.Environment]),
+        User = options.User ?? config.User,
+        WorkingDir = options.WorkingDirectory ?? config.WorkingDir,
+        Labels = options.Labels.IsEmpty ? config.Labels : (config.Labels ?? ImmutableSortedDictionary<string, string>.Empty).SetItems(options.Labels),
+        StopSignal = options.StopSignal ?? config.StopSignal,
+    };
 
     /// <summary>Refuses an image that asks for a newer kernel.</summary>
     /// <exception cref="StrataException">Unsupported: names both versions; Invalid: the label is no version.</exception>

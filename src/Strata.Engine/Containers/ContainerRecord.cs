@@ -41,6 +41,8 @@ public sealed record ContainerRecord
     public int StopSignal { get; init; } = 15;
     /// <summary>What is mounted into it.</summary>
     public ImmutableArray<ContainerMount> Mounts { get; init; } = [];
+    /// <summary>The image's config with what the options say over it: what an image committed from this container gets.</summary>
+    public required ContainerConfig Config { get; init; }
     /// <summary>How far it is closed off.</summary>
     public required IsolationOptions Isolation { get; init; }
 

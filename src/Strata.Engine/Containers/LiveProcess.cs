@@ -1,4 +1,5 @@
 using System.Globalization;
+using Strata.Linux;
 
 namespace Strata.Containers;
 
@@ -29,4 +30,30 @@ internal static class LiveProcess
 
     /// <summary>Whether the process that was started then is alive.</summary>
     public static bool IsSame(int processId, ulong started) => TryGetStart(processId) == started;
+
+    /// <summary>Sends a signal to the process that was started then. Gone already is no error.</summary>
+    public static void Signal(int processId, ulong started, int signal)
+    {
+        if (!IsSame(processId, started))
+        {
+            return;
+        }
+        try
+        {
+            Host.Kill(processId, signal);
+        }
+        catch (LinuxException e) when (e.Errno == Errno.ESRCH)
+        {
+            // It ended between the two calls.
+        }
+    }
+
+    /// <summary>Waits until the process that was started then is gone.</summary>
+    public static async ValueTask WaitAsync(int processId, ulong started, TimeProvider time, CancellationToken cancellationToken)
+    {
+        while (IsSame(processId, started))
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(5), time, cancellationToken).ConfigureAwait(false);
+        }
+    }
 }

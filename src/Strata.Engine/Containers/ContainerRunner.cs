@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+using Strata.Linux;
+using Strata.Snapshots;
+
+namespace Strata.Containers;
+
+/// <summary>Starts containers. The caller holds the container's lock.</summary>
+internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime, Conmon conmon, ContainerStore store, Volumes volumes, TimeProvider time)
+{
+    /// <summary>What a container's snapshot needs to have, for the mounts of this container.</summary>
+    public static IReadOnlyList<MountPoint> MountPoints(ContainerRecord record) =>
+    [
+        .. RuntimeSpec.StandardMountPoints.Select(path => new MountPoint(path, true)),
+        .. ContainerFiles.Targets.Select(path => new MountPoint(path, false)),
+        .. record.Mounts.Select(mount => new MountPoint(mount.Target, !mount.IsFile)),
+    ];
+
+    /// <summary>
+    /// Creates the container's process, attaches <paramref name="streams"/> where given, lets the process go. When it returns the container runs
+    /// (or ran: it may be over already).
+    /// </summary>
+    /// <exception cref="ContainerStartException">It could not be started; nothing of it is left but the container itself, as it was.</exception>
+    public async ValueTask<ContainerSession> StartAsync(ContainerRecord record, ActiveSnapshot snapshot, ContainerStreams? streams, CancellationToken cancellationToken)
+    {
+        store.ForgetRun(record.Id);
+        string bundle = runtime.Layout.CreateBundle(record.Id);
+        ConmonProcess? monitor = null;
+        AttachedStreams? attached = null;
+        try
+        {
+            monitor = Mounts.RunInPrivateNamespace(() => StartMonitor(record, snapshot, bundle, streams));
+            int pid = await monitor.ReadCreatedAsync(record.Arguments[0], cancellationToken).ConfigureAwait(false);
+            if (streams is not null)
+            {
+                attached = AttachedStreams.Connect(Conmon.AttachSocket(bundle), streams);
+            }
+            var start = new ContainerStart(LiveProcess.BootId, monitor.Process.Id, LiveProcess.TryGetStart(monitor.Process.Id) ?? 0, pid, LiveProcess.TryGetStart(pid) ?? 0, time.GetUtcNow());
+            store.WriteStart(record.Id, start);
+            await runtime.StartAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            return new ContainerSession(record, start, bundle, store.DirectoryOf(record.Id), monitor, attached);
+        }
+        catch
+        {
+            attached?.Dispose();
+            await AbandonAsync(record, monitor).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Removes what the last run left in memory: the runtime's state, the cgroup, the bundle.</summary>
+    public async ValueTask CleanUpAsync(string id, CancellationToken cancellationToken)
+    {
+        await runtime.DeleteAsync(id, cancellationToken).ConfigureAwait(false);
+        FileSystems.RemoveTree(runtime.Layout.Bundle(id));
+    }
+
+    private async ValueTask AbandonAsync(ContainerRecord record, ConmonProcess? monitor)
+    {
+        await runtime.DeleteAsync(record.Id, CancellationToken.None).ConfigureAwait(false);
+        if (monitor is not null)
+        {
+            monitor.Process.Kill(Signals.Parse("KILL"));
+            await monitor.Process.WaitAsync(CancellationToken.None).ConfigureAwait(false);
+            monitor.Dispose();
+        }
+        FileSystems.RemoveTree(runtime.Layout.Bundle(record.Id));
+        store.ForgetRun(record.Id);
+    }
+
+    private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams)
+    {
+        string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
+        using (RootedDirectory root = RootedDirectory.Open(rootPath))
+        {
+            ResolvedUser user = UserLookup.Resolve(record.User, root);
+            string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, record.WorkingDirectory);
+            foreach (ContainerMount mount in record.Mounts.Where(m => m.Kind == ContainerMountKind.Volume))
+            {
+                volumes.Create(mount.Source);
+                if (mount.CopyUp)
+                {
+                    volumes.CopyUp(mount.Source, root, mount.Target);
+                }
+            }
+            ImmutableArray<SpecMount> mounts = [.. ContainerFiles.Write(bundle, record.Hostname, []), .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes.PathOf))];
+            var process = new ProcessSpec(record.Arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
+            {
+                Terminal = record.Terminal,
+                TerminalSize = streams?.TerminalSize,
+            };
+            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, record.Hostname, process, record.Isolation, mounts, "/strata/" + record.Id, HostCgroups.Read()));
+        }
+        return conmon.Start(runtime, record.Id, bundle, store.DirectoryOf(record.Id), store.LogOf(record.Id), record.Terminal, record.Input);
+    }
+}

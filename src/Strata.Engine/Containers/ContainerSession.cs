@@ -1,0 +1,160 @@
+using System.Net.Sockets;
+
+namespace Strata.Containers;
+
+/// <summary>Where the streams of a container go. With a terminal all output comes as output.</summary>
+/// <param name="Input">Read until its end where the container's input is open; null: the container's input is empty.</param>
+/// <param name="Output">Its output.</param>
+/// <param name="Error">Its error output.</param>
+public sealed record ContainerStreams(Stream? Input, Stream Output, Stream Error)
+{
+    /// <summary>Rows and columns its terminal starts with.</summary>
+    public (int Rows, int Columns)? TerminalSize { get; init; }
+}
+
+/// <summary>A container that this process started and can talk to.</summary>
+public sealed class ContainerSession : IDisposable
+{
+    private const int Kill = 9, PipeExit = 128 + 13;
+
+    private readonly ContainerStart _start;
+    private readonly string _bundle;
+    private readonly string _persistent;
+    private readonly ConmonProcess _monitor;
+    private readonly AttachedStreams? _attached;
+
+    internal ContainerSession(ContainerRecord record, ContainerStart start, string bundle, string persistent, ConmonProcess monitor, AttachedStreams? attached)
+        => (Record, _start, _bundle, _persistent, _monitor, _attached) = (record, start, bundle, persistent, monitor, attached);
+
+    /// <summary>What runs.</summary>
+    public ContainerRecord Record { get; }
+
+    /// <summary>Changes the size of its terminal.</summary>
+    public void Resize(int rows, int columns) => Conmon.Resize(_bundle, rows, columns);
+
+    /// <summary>Sends a signal to its first process. Gone already is no error.</summary>
+    public void Signal(int signal) => LiveProcess.Signal(_start.Pid, _start.PidStarted, signal);
+
+    /// <summary>
+    /// Waits until it is over and all output was passed on; returns its exit code. Where the output could not be written any more (a closed pipe)
+    /// the container is killed, and the result is 141, as for a program that a closed pipe ends.
+    /// </summary>
+    /// <exception cref="ContainerStartException">Its monitor was killed: nobody knows how it ended.</exception>
+    public async ValueTask<int> WaitAsync(CancellationToken cancellationToken = default)
+    {
+        bool passedOn = true;
+        if (_attached is not null)
+        {
+            passedOn = await _attached.Completion.WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (!passedOn)
+            {
+                Signal(Kill);
+            }
+        }
+        await _monitor.Process.WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (Conmon.TryReadExit(_persistent) is (int code, _))
+        {
+            return passedOn ? code : PipeExit;
+        }
+        Signal(Kill);
+        throw new ContainerStartException(125, $"container {Record.ShortId}: its monitor (conmon) was killed; the container was killed too");
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _attached?.Dispose();
+        _monitor.Dispose();
+    }
+}
+
+/// <summary>Passes data between a container's attach socket and streams: one thread for each direction, because terminals and pipes block.</summary>
+internal sealed class AttachedStreams : IDisposable
+{
+    // conmon reads and writes 8 KiB at once; its messages have the byte that names the stream in front.
+    private const int MessageBytes = 8 << 10;
+    private const byte OutputStream = 2, ErrorStream = 3;
+
+    private readonly Socket _socket;
+    private readonly ContainerStreams _streams;
+    private readonly TaskCompletionSource<bool> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private AttachedStreams(Socket socket, ContainerStreams streams) => (_socket, _streams) = (socket, streams);
+
+    /// <summary>True when the container closed its side and all was written; false when a stream of ours was closed before.</summary>
+    public Task<bool> Completion => _completion.Task;
+
+    /// <summary>Connects to conmon.</summary>
+    public static AttachedStreams Connect(string path, ContainerStreams streams)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(path));
+        var attached = new AttachedStreams(socket, streams);
+        new Thread(attached.PassOutput) { IsBackground = true, Name = "container output" }.Start();
+        if (streams.Input is { } input)
+        {
+            new Thread(() => attached.PassInput(input)) { IsBackground = true, Name = "container input" }.Start();
+        }
+        return attached;
+    }
+
+    private void PassOutput()
+    {
+        byte[] buffer = new byte[MessageBytes + 1];
+        try
+        {
+            while (TryReceive(buffer) is > 0 and int length)
+            {
+                Stream target = buffer[0] switch
+                {
+                    OutputStream => _streams.Output,
+                    ErrorStream => _streams.Error,
+                    byte other => throw new InvalidDataException($"conmon sent data of stream {other}"),
+                };
+                target.Write(buffer, 1, length - 1);
+                target.Flush();
+            }
+            _completion.TrySetResult(true);
+        }
+        catch (IOException)
+        {
+            _completion.TrySetResult(false); // EPIPE: who read our output is gone
+        }
+        catch (InvalidDataException e)
+        {
+            _completion.TrySetException(e);
+        }
+    }
+
+    // 0 at the end: conmon closes the socket when the container's output is closed, or is gone (ECONNRESET).
+    private int TryReceive(byte[] buffer)
+    {
+        try
+        {
+            return _socket.Receive(buffer);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return 0;
+        }
+    }
+
+    private void PassInput(Stream input)
+    {
+        byte[] buffer = new byte[MessageBytes];
+        try
+        {
+            while (input.Read(buffer) is > 0 and int length)
+            {
+                _socket.Send(buffer.AsSpan(0, length));
+            }
+            _socket.Shutdown(SocketShutdown.Send); // conmon closes the container's input
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The container is over; nobody wants the rest.
+        }
+    }
+
+    public void Dispose() => _socket.Dispose();
+}

@@ -1,0 +1,178 @@
+using System.Collections.Immutable;
+using Strata.Containers;
+using Strata.Content;
+using Strata.Images;
+using Strata.Layers;
+using Strata.Linux;
+using Strata.Oci;
+using Strata.Snapshots;
+
+namespace Strata;
+
+public sealed partial class Engine
+{
+    /// <summary>Makes an image of a container: its image's layers, and one more with what the container changed (none where it changed nothing).</summary>
+    /// <returns>The manifest, and the config's digest: the image's id.</returns>
+    public async ValueTask<(Descriptor Manifest, Digest ImageId)> CommitContainerAsync(string nameOrId, CommitOptions options, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        using StoreLease lease = Content.AcquireLease("commit");
+        ContainerRecord record = Containers.Get(nameOrId);
+        ActiveSnapshot snapshot = await OpenSnapshotAsync(record, cancellationToken).ConfigureAwait(false);
+        ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(record.Manifest, cancellationToken).ConfigureAwait(false), record.Manifest.MediaType);
+        ImageConfig config = OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false));
+        ContainerConfig changed = options.Changes.Aggregate(record.Config, ConfigChange.Apply);
+        CommittedLayer? layer = await WriteLayerAsync(record, snapshot, options, cancellationToken).ConfigureAwait(false);
+
+        DateTimeOffset now = _options.Time.GetUtcNow();
+        var row = new HistoryEntry { Created = now, CreatedBy = string.Join(' ', record.Arguments), Author = options.Author, Comment = options.Message, EmptyLayer = layer is null };
+        ImageConfig made = config with
+        {
+            Created = now,
+            Author = options.Author ?? config.Author,
+            Config = changed,
+            History = config.History.Add(row),
+            RootFs = layer is null ? config.RootFs : config.RootFs with { DiffIds = config.RootFs.DiffIds.Add(layer.DiffId) },
+        };
+        bool docker = MediaTypes.DockerManifest == (manifest.MediaType ?? record.Manifest.MediaType);
+        ImmutableArray<Descriptor> layers = layer is null ? manifest.Layers
+            : manifest.Layers.Add(docker ? layer.Layer with { MediaType = MediaTypes.DockerLayerGzip } : layer.Layer);
+        return await WriteImageAsync(made, layers, docker, options.Reference, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes an image of one layer from a tar, plain or compressed.</summary>
+    public async ValueTask<(Descriptor Manifest, Digest ImageId)> ImportImageAsync(Stream tar, CommitOptions options, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(tar);
+        ArgumentNullException.ThrowIfNull(options);
+        using StoreLease lease = Content.AcquireLease("import");
+        CommittedLayer layer = await LayerCommitter.WriteAsync(Content, async target =>
+        {
+            using Stream plain = Compression.OpenDecompressor(tar);
+            await plain.CopyToAsync(target, 1 << 20, cancellationToken).ConfigureAwait(false);
+            return true;
+        }, cancellationToken: cancellationToken).ConfigureAwait(false) ?? throw new System.Diagnostics.UnreachableException();
+        // Unpacked before it gets a name: what is no layer is no image.
+        await Snapshots.ApplyAsync(null, layer.Layer, layer.DiffId, Content, cancellationToken).ConfigureAwait(false);
+        DateTimeOffset now = _options.Time.GetUtcNow();
+        var config = new ImageConfig
+        {
+            Created = now,
+            Author = options.Author,
+            Architecture = Platform.Host.Architecture,
+            Os = Platform.Host.Os,
+            Variant = Platform.Host.Variant,
+            Config = options.Changes.Aggregate(new ContainerConfig(), ConfigChange.Apply),
+            RootFs = new RootFs("layers", [layer.DiffId]),
+            History = [new HistoryEntry { Created = now, CreatedBy = "strata import", Author = options.Author, Comment = options.Message }],
+        };
+        return await WriteImageAsync(config, [layer.Layer], docker: false, options.Reference, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Writes the file system of a container, or of an image, as one tar: what is seen inside, without what is mounted there.</summary>
+    public async ValueTask ExportAsync(string containerOrImage, Stream tar, CancellationToken cancellationToken = default)
+    {
+        using RootedDirectory root = await OpenMergedAsync(containerOrImage, cancellationToken).ConfigureAwait(false);
+        using var writer = new LayerWriter(tar);
+        TreeArchive.Write(root, writer, cancellationToken);
+        writer.Finish();
+    }
+
+    // The mount belongs to the directory handle: its namespace is gone when this returns, and the mount is when the handle is closed.
+    private async ValueTask<RootedDirectory> OpenMergedAsync(string containerOrImage, CancellationToken cancellationToken)
+    {
+        Snapshot? snapshot;
+        if (TryGetContainer(containerOrImage) is { } container)
+        {
+            if (TryGetLiveRoot(container.Record) is { } live)
+            {
+                return RootedDirectory.Open(live);
+            }
+            snapshot = await OpenSnapshotAsync(container.Record, cancellationToken).ConfigureAwait(false);
+        }
+        else
+        {
+            (_, ImageManifest manifest, ImageConfig config) = await OpenImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false);
+            snapshot = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
+        }
+        string target = Runtime.Layout.CreateBundle("view-" + Guid.CreateVersion7().ToString("N"));
+        try
+        {
+            return Mounts.RunInPrivateNamespace(() =>
+            {
+                if (snapshot is not null)
+                {
+                    Bundle.MountAt(Snapshots, snapshot, target);
+                }
+                return RootedDirectory.Open(target);
+            });
+        }
+        finally
+        {
+            FileSystems.RemoveTree(target);
+        }
+    }
+
+    private Container? TryGetContainer(string nameOrId)
+    {
+        try
+        {
+            return GetContainer(nameOrId);
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.NotFound)
+        {
+            return null;
+        }
+    }
+
+    // The root of a running container as its monitor sees it: the file system itself, without the container's own mounts.
+    private string? TryGetLiveRoot(ContainerRecord record)
+        => Containers.GetState(record).Status == ContainerStatus.Running && Containers.ReadStart(record.Id) is { } start
+            && LiveProcess.IsSame(start.MonitorPid, start.MonitorStarted)
+            ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"/proc/{start.MonitorPid}/root{Path.Combine(Runtime.Layout.Bundle(record.Id), "rootfs")}") : null;
+
+    private async ValueTask<CommittedLayer?> WriteLayerAsync(ContainerRecord record, ActiveSnapshot snapshot, CommitOptions options, CancellationToken cancellationToken)
+    {
+        bool pause = options.Pause && Containers.GetState(record).Status == ContainerStatus.Running;
+        if (pause)
+        {
+            await Runtime.PauseAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        }
+        try
+        {
+            return await LayerCommitter.WriteAsync(Snapshots, snapshot, Content, cancellationToken: cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (pause)
+            {
+                await Runtime.ResumeAsync(record.Id, CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async ValueTask<(Descriptor Manifest, Digest ImageId)> WriteImageAsync(ImageConfig config, ImmutableArray<Descriptor> layers, bool docker, ImageReference? reference, CancellationToken cancellationToken)
+    {
+        Descriptor configBlob = await Content.WriteAsync(docker ? MediaTypes.DockerConfig : MediaTypes.OciConfig, OciJson.Serialize(config), cancellationToken).ConfigureAwait(false);
+        string mediaType = docker ? MediaTypes.DockerManifest : MediaTypes.OciManifest;
+        var manifest = new ImageManifest(configBlob, layers) { MediaType = mediaType };
+        Descriptor descriptor = await Content.WriteAsync(mediaType, OciJson.Serialize(manifest), cancellationToken).ConfigureAwait(false);
+        await Images.SetAsync(reference ?? ImageReference.Parse("localhost/untagged").WithOnlyDigest(descriptor.Digest), descriptor, cancellationToken).ConfigureAwait(false);
+        return (descriptor, configBlob.Digest);
+    }
+}
+
+/// <summary>How a container or a tar becomes an image.</summary>
+public sealed record CommitOptions
+{
+    /// <summary>Its name; where null it is kept by its digest alone.</summary>
+    public ImageReference? Reference { get; init; }
+    /// <summary>Who made it.</summary>
+    public string? Author { get; init; }
+    /// <summary>Why.</summary>
+    public string? Message { get; init; }
+    /// <summary>Dockerfile instructions that change the config.</summary>
+    public ImmutableArray<string> Changes { get; init; } = [];
+    /// <summary>Stop the container's processes while its files are read.</summary>
+    public bool Pause { get; init; } = true;
+}

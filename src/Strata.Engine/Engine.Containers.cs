@@ -1,0 +1,163 @@
+using Strata.Containers;
+using Strata.Linux;
+using Strata.Snapshots;
+
+namespace Strata;
+
+public sealed partial class Engine
+{
+    private const int Terminate = 15, KillSignal = 9;
+
+    /// <summary>All containers and how they are, newest first.</summary>
+    public IReadOnlyList<Container> ListContainers() => Containers.List();
+
+    /// <summary>A container by name, id or beginning of an id, and how it is.</summary>
+    /// <exception cref="StrataException">NotFound; Invalid: several.</exception>
+    public Container GetContainer(string nameOrId)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        return new Container(record, Containers.GetState(record));
+    }
+
+    /// <summary>Sends a signal to the first process of a running container.</summary>
+    /// <exception cref="StrataException">Conflict: it does not run.</exception>
+    public ContainerRecord KillContainer(string nameOrId, int signal = KillSignal)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        if (Containers.GetState(record).Status != ContainerStatus.Running || Containers.ReadStart(record.Id) is not { } start)
+        {
+            throw new StrataException(ErrorKind.Conflict, $"kill {record.Name}: it does not run");
+        }
+        LiveProcess.Signal(start.Pid, start.PidStarted, signal);
+        return record;
+    }
+
+    /// <summary>Asks a container to stop by its stop signal, and kills it after <paramref name="patience"/>. Not running is no error.</summary>
+    public async ValueTask<ContainerRecord> StopContainerAsync(string nameOrId, TimeSpan? patience = null, CancellationToken cancellationToken = default)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        if (Containers.ReadStart(record.Id) is { } start && Containers.GetState(record).Status == ContainerStatus.Running)
+        {
+            LiveProcess.Signal(start.Pid, start.PidStarted, record.StopSignal);
+            using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            using ITimer timer = _options.Time.CreateTimer(_ => timeout.Cancel(), null, patience ?? TimeSpan.FromSeconds(10), Timeout.InfiniteTimeSpan);
+            try
+            {
+                await LiveProcess.WaitAsync(start.Pid, start.PidStarted, _options.Time, timeout.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                LiveProcess.Signal(start.Pid, start.PidStarted, KillSignal);
+            }
+            await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
+        }
+        return record;
+    }
+
+    /// <summary>Waits until a container does not run; returns its exit code, null where nobody saw it.</summary>
+    public async ValueTask<int?> WaitContainerAsync(string nameOrId, CancellationToken cancellationToken = default)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        while (true)
+        {
+            ContainerState state = Containers.GetState(record);
+            if (state.Status == ContainerStatus.Exited)
+            {
+                return state.ExitCode;
+            }
+            if (state.Status == ContainerStatus.Running && Containers.ReadStart(record.Id) is { } start)
+            {
+                await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
+            }
+            else
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(50), _options.Time, cancellationToken).ConfigureAwait(false); // created: until somebody starts it
+            }
+        }
+    }
+
+    /// <summary>Removes a container with all it wrote. A running one only by <paramref name="force"/>, which kills it; that works from any state.</summary>
+    /// <exception cref="StrataException">Conflict: it runs; NotFound.</exception>
+    public async ValueTask<string> RemoveContainerAsync(string nameOrId, bool force = false, bool removeVolumes = false, CancellationToken cancellationToken = default)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        using FileLock held = await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        if (!force && Containers.GetState(record).Status == ContainerStatus.Running)
+        {
+            throw new StrataException(ErrorKind.Conflict, $"rm {record.Name}: it runs") { Hint = $"strata stop {record.Name}, or strata rm -f {record.Name}" };
+        }
+        await RemoveHeldAsync(record.Id, record, removeVolumes, cancellationToken).ConfigureAwait(false);
+        return record.Id;
+    }
+
+    /// <summary>
+    /// Removes what is nobody's: containers whose creation was cut, and bundles and runtime states of containers that are gone.
+    /// </summary>
+    /// <returns>How many were removed.</returns>
+    public async ValueTask<int> SweepContainersAsync(CancellationToken cancellationToken = default)
+    {
+        int count = 0;
+        foreach (string id in Containers.ListIds().Where(id => !File.Exists(Path.Combine(Containers.DirectoryOf(id), "container.json"))))
+        {
+            using FileLock? free = FileLock.TryAcquire(Path.Combine(Containers.DirectoryOf(id), "lock"), exclusive: true);
+            if (free is not null)
+            {
+                await RemoveHeldAsync(id, record: null, removeVolumes: false, cancellationToken).ConfigureAwait(false);
+                count++;
+            }
+        }
+        HashSet<string> known = [.. Containers.ListIds()];
+        foreach (string id in Runtime.ListContainerIds().Where(id => id.Length == 64 && !known.Contains(id)))
+        {
+            await Runner.CleanUpAsync(id, cancellationToken).ConfigureAwait(false);
+            count++;
+        }
+        return count;
+    }
+
+    /// <summary>What a container changed against its image.</summary>
+    public async ValueTask<IReadOnlyList<Change>> GetContainerChangesAsync(string nameOrId, CancellationToken cancellationToken = default)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        return await Snapshots.GetChangesAsync(await OpenSnapshotAsync(record, cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+    }
+
+    // First the processes, then what they used, then the record; each step is no error where its thing is gone.
+    private async ValueTask RemoveHeldAsync(string id, ContainerRecord? record, bool removeVolumes, CancellationToken cancellationToken)
+    {
+        if (Containers.ReadStart(id) is { } start && start.BootId == LiveProcess.BootId)
+        {
+            LiveProcess.Signal(start.Pid, start.PidStarted, KillSignal);
+            await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
+        }
+        await Runner.CleanUpAsync(id, cancellationToken).ConfigureAwait(false);
+        if (await Snapshots.TryOpenActiveAsync(id, cancellationToken).ConfigureAwait(false) is { } snapshot)
+        {
+            await Snapshots.RemoveAsync(snapshot, cancellationToken).ConfigureAwait(false);
+        }
+        if (removeVolumes)
+        {
+            foreach (ContainerMount mount in record?.Mounts.Where(m => m.Anonymous) ?? [])
+            {
+                Volumes.Remove(mount.Source);
+            }
+        }
+        Containers.Remove(id, record?.Name);
+    }
+
+    // The process, then its monitor, which has the exit code to write; a monitor that hangs is killed after two seconds.
+    private async ValueTask WaitForEndAsync(ContainerStart start, CancellationToken cancellationToken)
+    {
+        await LiveProcess.WaitAsync(start.Pid, start.PidStarted, _options.Time, cancellationToken).ConfigureAwait(false);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using ITimer timer = _options.Time.CreateTimer(_ => timeout.Cancel(), null, TimeSpan.FromSeconds(2), Timeout.InfiniteTimeSpan);
+        try
+        {
+            await LiveProcess.WaitAsync(start.MonitorPid, start.MonitorStarted, _options.Time, timeout.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            LiveProcess.Signal(start.MonitorPid, start.MonitorStarted, KillSignal);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+using System.Collections.Immutable;
+using Strata.Containers;
+using Strata.Content;
+using Strata.Linux;
+using Strata.Oci;
+using Strata.Snapshots;
+
+namespace Strata;
+
+public sealed partial class Engine
+{
+    private ContainerStore? _containers;
+    private Volumes? _volumes;
+    private ContainerRunner? _runner;
+
+    /// <summary>The records of containers.</summary>
+    public ContainerStore Containers => _containers ??= new ContainerStore(Layout);
+
+    /// <summary>The volumes.</summary>
+    public Volumes Volumes => _volumes ??= new Volumes(Layout);
+
+    private ContainerRunner Runner => _runner ??= new ContainerRunner(Snapshots, Runtime, new Conmon("conmon"), Containers, Volumes, _options.Time);
+
+    /// <summary>Creates a container from an image that is here; does not start it. It is there for good when this returns.</summary>
+    /// <exception cref="StrataException">NotFound: no such image; Conflict: the name is taken; Invalid: the options make no container; Unsupported: the image wants a newer kernel.</exception>
+    public async ValueTask<ContainerRecord> CreateContainerAsync(ContainerOptions options, CancellationToken cancellationToken = default)
+    {
+        (ContainerRecord record, _, FileLock held) = await PrepareContainerAsync(options, durable: true, cancellationToken).ConfigureAwait(false);
+        held.Dispose();
+        return record;
+    }
+
+    /// <summary>
+    /// Creates a container, starts it, passes its streams, waits for its end, and removes it where the options say so.
+    /// <paramref name="started"/> is called once it runs, to resize its terminal and pass it signals.
+    /// </summary>
+    /// <returns>Its exit code; 128 + the signal that ended it.</returns>
+    /// <exception cref="ContainerStartException">It could not be started.</exception>
+    public async ValueTask<int> RunContainerAsync(ContainerOptions options, ContainerStreams streams, Action<ContainerSession>? started = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(streams);
+        (ContainerRecord record, ActiveSnapshot snapshot, FileLock held) = await PrepareContainerAsync(options, durable: !options.Remove, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await RunHeldAsync(record, snapshot, streams, held, started, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (record.Remove)
+            {
+                await RemoveHeldAsync(record.Id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
+            }
+            held.Dispose();
+        }
+    }
+
+    /// <summary>Starts a container that was created or is over, passes its streams, and waits for its end.</summary>
+    /// <returns>Its exit code.</returns>
+    public async ValueTask<int> StartContainerAsync(string nameOrId, ContainerStreams streams, Action<ContainerSession>? started = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(streams);
+        (ContainerRecord record, ActiveSnapshot snapshot, FileLock held) = await OpenToStartAsync(nameOrId, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await RunHeldAsync(record, snapshot, streams, held, started, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (record.Remove)
+            {
+                await RemoveHeldAsync(record.Id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
+            }
+            held.Dispose();
+        }
+    }
+
+    /// <summary>Starts a container and leaves it running under its monitor.</summary>
+    public async ValueTask<ContainerRecord> StartContainerAsync(string nameOrId, CancellationToken cancellationToken = default)
+    {
+        (ContainerRecord record, ActiveSnapshot snapshot, FileLock held) = await OpenToStartAsync(nameOrId, cancellationToken).ConfigureAwait(false);
+        using (held)
+        {
+            ContainerSession session = await Runner.StartAsync(record, snapshot, streams: null, cancellationToken).ConfigureAwait(false);
+            session.Dispose();
+            return record;
+        }
+    }
+
+    // While it runs others may stop, kill and remove it: the lock is free then, and taken again to clean up.
+    private async ValueTask<int> RunHeldAsync(ContainerRecord record, ActiveSnapshot snapshot, ContainerStreams streams, FileLock held, Action<ContainerSession>? started, CancellationToken cancellationToken)
+    {
+        using ContainerSession session = await Runner.StartAsync(record, snapshot, record.Input ? streams : streams with { Input = null }, cancellationToken).ConfigureAwait(false);
+        held.Dispose();
+        started?.Invoke(session);
+        int exitCode = await session.WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (!record.Remove && Directory.Exists(Containers.DirectoryOf(record.Id)))
+        {
+            using FileLock again = await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            await Runner.CleanUpAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        }
+        return exitCode;
+    }
+
+    private async ValueTask<(ContainerRecord Record, ActiveSnapshot Snapshot, FileLock Held)> OpenToStartAsync(string nameOrId, CancellationToken cancellationToken)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        FileLock held = await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            if (Containers.GetState(record).Status == ContainerStatus.Running)
+            {
+                throw new StrataException(ErrorKind.Conflict, $"container {record.Name}: runs already");
+            }
+            await Runner.CleanUpAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            return (record, await OpenSnapshotAsync(record, cancellationToken).ConfigureAwait(false), held);
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
+    }
+
+    private async ValueTask<ActiveSnapshot> OpenSnapshotAsync(ContainerRecord record, CancellationToken cancellationToken)
+        => await Snapshots.TryOpenActiveAsync(record.Id, cancellationToken).ConfigureAwait(false)
+            ?? throw new StrataException(ErrorKind.Corrupt, $"container {record.Name}: its file system is gone") { Hint = $"strata rm -f {record.ShortId}" };
+
+    // Order: lock, snapshot, name, record. Killed in between, it leaves a directory without a record, whose lock is free: nobody's, and prune takes it.
+    private async ValueTask<(ContainerRecord Record, ActiveSnapshot Snapshot, FileLock Held)> PrepareContainerAsync(ContainerOptions options, bool durable, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        using StoreLease lease = Content.AcquireLease("run");
+        (Descriptor manifest, ImageManifest parsed, ImageConfig config) = await OpenImageAsync(options.Image, cancellationToken).ConfigureAwait(false);
+        string id = ContainerStore.CreateId();
+        ContainerRecord record = ContainerPlan.Resolve(options, config, manifest, parsed.Config.Digest, id, name: "", _options.Time.GetUtcNow());
+        ContainerPlan.CheckKernel(options.Image, record.Labels, Host.KernelRelease);
+        CommittedSnapshot? parent = await ImageUnpacker.UnpackAsync(Content, parsed, config, Snapshots, cancellationToken).ConfigureAwait(false);
+        FileLock held = await Containers.CreateDirectoryAsync(id, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            string name = await Containers.TakeNameAsync(options.Name, id, durable, cancellationToken).ConfigureAwait(false);
+            record = record with { Name = name };
+            ActiveSnapshot snapshot = await Snapshots.PrepareAsync(id, parent, ContainerRunner.MountPoints(record), cancellationToken).ConfigureAwait(false);
+            Containers.Write(record, durable);
+            return (record, snapshot, held);
+        }
+        catch
+        {
+            await RemoveHeldAsync(id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
+            held.Dispose();
+            throw;
+        }
+    }
+
+    private async ValueTask<(Descriptor Manifest, ImageManifest Parsed, ImageConfig Config)> OpenImageAsync(string image, CancellationToken cancellationToken)
+    {
+        ImageReference reference = ImageReference.TryParse(image, out ImageReference? parsed) ? parsed : throw new StrataException(ErrorKind.Invalid, $"image '{image}': not a reference");
+        Descriptor descriptor = await Images.TryResolveAsync(reference, cancellationToken).ConfigureAwait(false)
+            ?? await PullAsync(reference, cancellationToken: cancellationToken).ConfigureAwait(false);
+        if (MediaTypes.IsIndex(descriptor.MediaType))
+        {
+            ImageIndex index = OciJson.ParseIndex(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
+            descriptor = Best(index.Manifests) ?? throw new StrataException(ErrorKind.NotFound, $"{image}: not made for {Platform.Host}");
+        }
+        ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
+        return (descriptor, manifest, OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false)));
+    }
+
+    private static Descriptor? Best(ImmutableArray<Descriptor> manifests)
+        => manifests.Where(m => m.Platform is not null && Platform.Host.Rank(m.Platform) >= 0).MinBy(m => Platform.Host.Rank(m.Platform!));
+}
