@@ -6,7 +6,7 @@ namespace Strata;
 
 public sealed partial class Engine
 {
-    private const int Terminate = 15, KillSignal = 9;
+    private const int KillSignal = 9;
 
     /// <summary>All containers and how they are, newest first.</summary>
     public IReadOnlyList<Container> ListContainers() => Containers.List();
@@ -43,7 +43,7 @@ public sealed partial class Engine
             using ITimer timer = _options.Time.CreateTimer(_ => timeout.Cancel(), null, patience ?? TimeSpan.FromSeconds(10), Timeout.InfiniteTimeSpan);
             try
             {
-                await LiveProcess.WaitAsync(start.Pid, start.PidStarted, _options.Time, timeout.Token).ConfigureAwait(false);
+                await LiveProcess.WaitAsync(start.Pid, start.PidStarted, timeout.Token).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
@@ -148,12 +148,12 @@ public sealed partial class Engine
     // The process, then its monitor, which has the exit code to write; a monitor that hangs is killed after two seconds.
     private async ValueTask WaitForEndAsync(ContainerStart start, CancellationToken cancellationToken)
     {
-        await LiveProcess.WaitAsync(start.Pid, start.PidStarted, _options.Time, cancellationToken).ConfigureAwait(false);
+        await LiveProcess.WaitAsync(start.Pid, start.PidStarted, cancellationToken).ConfigureAwait(false);
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using ITimer timer = _options.Time.CreateTimer(_ => timeout.Cancel(), null, TimeSpan.FromSeconds(2), Timeout.InfiniteTimeSpan);
         try
         {
-            await LiveProcess.WaitAsync(start.MonitorPid, start.MonitorStarted, _options.Time, timeout.Token).ConfigureAwait(false);
+            await LiveProcess.WaitAsync(start.MonitorPid, start.MonitorStarted, timeout.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

@@ -88,7 +88,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
                 Terminal = record.Terminal,
                 TerminalSize = streams?.TerminalSize,
             };
-            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, record.Hostname, process, record.Isolation, mounts, "/strata/" + record.Id, HostCgroups.Read()));
+            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, record.Hostname, process, record.Isolation, mounts, OciRuntime.CgroupOf(record.Id), HostCgroups.Read()));
         }
         return conmon.Start(runtime, record.Id, bundle, store.DirectoryOf(record.Id), store.LogOf(record.Id), record.Terminal, record.Input);
     }

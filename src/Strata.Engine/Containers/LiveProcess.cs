@@ -34,26 +34,21 @@ internal static class LiveProcess
     /// <summary>Sends a signal to the process that was started then. Gone already is no error.</summary>
     public static void Signal(int processId, ulong started, int signal)
     {
-        if (!IsSame(processId, started))
+        using ProcessHandle? process = ProcessHandle.TryOpen(processId);
+        if (process is not null && IsSame(processId, started))
         {
-            return;
-        }
-        try
-        {
-            Host.Kill(processId, signal);
-        }
-        catch (LinuxException e) when (e.Errno == Errno.ESRCH)
-        {
-            // It ended between the two calls.
+            process.Kill(signal);
         }
     }
 
     /// <summary>Waits until the process that was started then is gone.</summary>
-    public static async ValueTask WaitAsync(int processId, ulong started, TimeProvider time, CancellationToken cancellationToken)
+    public static async ValueTask WaitAsync(int processId, ulong started, CancellationToken cancellationToken)
     {
-        while (IsSame(processId, started))
+        using ProcessHandle? process = ProcessHandle.TryOpen(processId);
+        // Asked after it was opened: what has this start time now is what the handle means.
+        if (process is not null && IsSame(processId, started))
         {
-            await Task.Delay(TimeSpan.FromMilliseconds(5), time, cancellationToken).ConfigureAwait(false);
+            await process.WaitForExitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 }

@@ -174,27 +174,3 @@ public static class RuntimeSpec
         return [.. standard.Where(m => !taken.Contains(m.Destination)).Concat(additional.OrderBy(m => m.Destination.Count(c => c == '/')))];
     }
 }
-
-/// <summary>The cgroup trees of this machine.</summary>
-public static class HostCgroups
-{
-    private const string Tree = "/sys/fs/cgroup";
-    /// <summary>Where a v2 tree is mounted beside v1 trees.</summary>
-    public const string Unified = Tree + "/unified";
-
-    /// <summary>Whether there is a v2 tree beside v1 trees, which crun refuses to work with.</summary>
-    public static bool IsHybrid => File.Exists(Unified + "/cgroup.procs");
-
-    /// <summary>Reads what the machine offers.</summary>
-    public static HostLimits Read()
-    {
-        string unified = Tree + "/cgroup.controllers";
-        ImmutableArray<string> controllers = File.Exists(unified)
-            ? [.. File.ReadAllText(unified).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries), "devices"] // v2 filters devices by BPF, without a controller
-            : Directory.Exists(Tree) ? [.. Directory.EnumerateDirectories(Tree).Select(d => Path.GetFileName(d))] : [];
-        const string processors = "/sys/devices/system/cpu";
-        ImmutableArray<string> throttle = !Directory.Exists(processors) ? [] :
-            [.. Directory.EnumerateDirectories(processors, "cpu*").Select(d => d + "/thermal_throttle").Where(Directory.Exists).Order(StringComparer.Ordinal)];
-        return new HostLimits(Linux.Host.OpenFileLimit.Hard, controllers, throttle);
-    }
-}

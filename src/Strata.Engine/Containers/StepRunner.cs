@@ -62,8 +62,14 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
         }
         catch (OperationCanceledException)
         {
-            await runtime.DeleteAsync(id, CancellationToken.None).ConfigureAwait(false);
-            await child.WaitAsync(CancellationToken.None).ConfigureAwait(false);
+            // The runtime may be anywhere between its own start and its end: what it has made so far goes, until it gives up.
+            Task<int> ended = child.WaitAsync(CancellationToken.None).AsTask();
+            do
+            {
+                await runtime.DeleteAsync(id, CancellationToken.None).ConfigureAwait(false);
+            }
+            while (await Task.WhenAny(ended, Task.Delay(TimeSpan.FromMilliseconds(20), CancellationToken.None)).ConfigureAwait(false) != ended);
+            await HostCgroups.RemoveAsync(OciRuntime.CgroupOf(id), CancellationToken.None).ConfigureAwait(false);
             throw;
         }
     }
@@ -79,7 +85,7 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
             ImmutableArray<string> environment = process.Environment.Any(e => e.StartsWith("HOME=", StringComparison.Ordinal))
                 ? process.Environment : process.Environment.Add("HOME=" + user.Home);
             var spec = new ProcessSpec(process.Arguments, environment, workingDirectory, user);
-            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, process.Hostname, spec, process.Isolation, mounts, "/strata/" + id, HostCgroups.Read()));
+            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, process.Hostname, spec, process.Isolation, mounts, OciRuntime.CgroupOf(id), HostCgroups.Read()));
         }
         return ChildProcess.Start(new ChildStart
         {
