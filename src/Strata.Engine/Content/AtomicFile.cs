@@ -1,14 +1,124 @@
+using Microsoft.Win32.SafeHandles;
+using Strata.Linux;
+
 namespace Strata.Content;
 
 /// <summary>Small records (names, snapshots, containers, cache): replaced whole by rename, so a reader sees the old or the new one.</summary>
 public static class AtomicFile
 {
+    /// <summary>What the names of half-written records start with: no tag, container or digest does.</summary>
+    internal const string TemporaryPrefix = ".tmp-";
+
     /// <summary>
     /// Writes beside the target, then renames. <paramref name="durable"/>: file and directory (and directories made for it) are synced, so that it
     /// survives a power cut when this returns; false for what may be lost with the machine's run (a container that is removed when it ends).
     /// </summary>
-    public static void Write(string path, ReadOnlySpan<byte> content, bool durable = true) => throw new NotImplementedException(path);
+    /// <exception cref="LinuxException">The disk refused; the old record is as it was.</exception>
+    public static void Write(string path, ReadOnlySpan<byte> content, bool durable = true)
+    {
+        string directory = Path.GetDirectoryName(path) ?? throw new ArgumentException("a record needs a directory", nameof(path));
+        StoreDirectory.Create(directory, durable);
+        string name = TemporaryPrefix + Guid.NewGuid().ToString("n"), temporary = Path.Combine(directory, name);
+        using RootedDirectory folder = RootedDirectory.Open(directory);
+        try
+        {
+            using SafeFileHandle file = folder.CreateFile(name, 0b110_000_000);
+            Files.Write(file, content, path);
+            if (durable)
+            {
+                Durability.SyncFile(file, path);
+            }
+            Fail.Point("record.before-rename");
+            Durability.Rename(temporary, path, replace: true);
+        }
+        catch (LinuxException)
+        {
+            folder.Remove(name);
+            throw;
+        }
+        Fail.Point("record.after-rename");
+        if (durable)
+        {
+            Durability.SyncDirectory(directory);
+        }
+    }
 
     /// <summary>Reads a record, or null where it is not there. At most <paramref name="limit"/> bytes: a longer one throws Corrupt.</summary>
-    public static byte[]? TryRead(string path, int limit = 4 << 20) => throw new NotImplementedException(path);
+    public static byte[]? TryRead(string path, int limit = 4 << 20)
+    {
+        try
+        {
+            using SafeFileHandle file = File.OpenHandle(path);
+            long length = RandomAccess.GetLength(file);
+            if (length > limit)
+            {
+                throw new StrataException(ErrorKind.Corrupt, $"{path}: {length} bytes; a record has at most {limit}") { Hint = "see strata system check" };
+            }
+            byte[] content = new byte[length];
+            int read = RandomAccess.Read(file, content, 0);
+            return read == length ? content : content[..read];
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Forgets a record. Not there is no error.</summary>
+    public static void Delete(string path, bool durable = true)
+    {
+        FileSystems.RemoveTree(path);
+        string directory = Path.GetDirectoryName(path)!;
+        if (durable && Directory.Exists(directory))
+        {
+            Durability.SyncDirectory(directory);
+        }
+    }
+}
+
+/// <summary>Directories of the store: 0700, and as durable as what will be in them.</summary>
+internal static class StoreDirectory
+{
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    /// <summary>Makes a directory with all above it that are missing, each synced into the one above.</summary>
+    internal static void Create(string path, bool durable = true)
+    {
+        if (Directory.Exists(path))
+        {
+            return;
+        }
+        string parent = Path.GetDirectoryName(path)!;
+        Create(parent, durable);
+        Directory.CreateDirectory(path, Private);
+        if (durable)
+        {
+            Durability.SyncDirectory(parent);
+        }
+    }
+}
+
+/// <summary>
+/// Points at which a test can make this process die (SIGKILL, as by a power cut without the disk's part): STRATA_FAILPOINT=NAME or NAME:N for the
+/// N-th time. Unarmed, a point costs a comparison with null.
+/// </summary>
+internal static class Fail
+{
+    private const int SIGKILL = 9;
+    private static readonly string? s_armed = Environment.GetEnvironmentVariable("STRATA_FAILPOINT");
+    private static int s_left = s_armed?.IndexOf(':', StringComparison.Ordinal) is int colon and >= 0 ? int.Parse(s_armed.AsSpan(colon + 1), System.Globalization.CultureInfo.InvariantCulture) : 1;
+
+    /// <summary>All names, so that a sweep misses none.</summary>
+    internal static readonly string[] Points =
+        ["record.before-rename", "record.after-rename", "blob.before-sync", "blob.before-rename", "blob.after-rename", "name.before-set", "name.after-set",
+         "snapshot.before-sync", "snapshot.before-rename", "snapshot.after-rename", "collect.after-trash"];
+
+    internal static void Point(string name)
+    {
+        if (s_armed is not null && s_armed.AsSpan().StartsWith(name, StringComparison.Ordinal) && (s_armed.Length == name.Length || s_armed[name.Length] == ':')
+            && Interlocked.Decrement(ref s_left) == 0)
+        {
+            Host.Kill(Environment.ProcessId, SIGKILL);
+        }
+    }
 }

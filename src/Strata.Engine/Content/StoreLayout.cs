@@ -7,14 +7,17 @@ namespace Strata.Content;
 /// <code>
 /// meta.json                       format version; compatible, read-only-compatible, incompatible features
 /// blobs/sha256/ab/abcd…           immutable; the name is the hash of the bytes
-/// images/REGISTRY/REPO/…/_tags/TAG, _digests/HEX   names: a small file that holds a descriptor
-/// snapshots/CHAIN-ID/             snapshot.json and fs/ (overlay)
+/// images/REGISTRY/REPO/…/_tags/TAG, _digests/HEX   names: a small file that holds a descriptor and a summary
+/// images/_untagged/HEX            images without a name, until they are pruned
+/// trees/DIFF-ID/fs                the files of a layer, unpacked once however many images have it (overlay)
+/// snapshots/CHAIN-ID.json         a stack of layers: its top tree, and the chain below
 /// active/KEY/                     upper/ work/ of a container or a build step
 /// containers/ID/                  container.json, bundle, log
 /// cache/steps/KEY                 build cache records
 /// volumes/NAME/_data
 /// leases/                         who is ingesting what (flock-held)
-/// ingest/                         half-written things
+/// ingest/                         half-written things, each below a folder that its process holds by flock
+/// trash/                          on its way out
 /// </code>
 /// </summary>
 public sealed class StoreLayout
@@ -31,6 +34,8 @@ public sealed class StoreLayout
     public string Meta => Path.Combine(Root, "meta.json");
     public string Blobs => Path.Combine(Root, "blobs");
     public string Images => Path.Combine(Root, "images");
+    public string Untagged => Path.Combine(Images, "_untagged");
+    public string Trees => Path.Combine(Root, "trees");
     public string Snapshots => Path.Combine(Root, "snapshots");
     public string Active => Path.Combine(Root, "active");
     public string Containers => Path.Combine(Root, "containers");
@@ -38,6 +43,10 @@ public sealed class StoreLayout
     public string Volumes => Path.Combine(Root, "volumes");
     public string Leases => Path.Combine(Root, "leases");
     public string Ingest => Path.Combine(Root, "ingest");
+    public string Trash => Path.Combine(Root, "trash");
     public string Blob(Digest digest) => Path.Combine(Blobs, digest.Algorithm.ToString(), digest.Hex[..2].ToString(), digest.Hex.ToString());
 #pragma warning restore CS1591
+
+    /// <summary>A path below <see cref="Ingest"/> that nobody else has: this process's folder there is made and locked, so that no collector sweeps it.</summary>
+    public string NewIngestPath(string purpose) => Path.Combine(IngestFolder.Of(this), purpose + "-" + Guid.NewGuid().ToString("n"));
 }

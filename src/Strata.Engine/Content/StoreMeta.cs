@@ -1,0 +1,63 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Strata.Content;
+
+/// <summary>What kind of store a directory is: format version, and features that a program must know to read or to write it.</summary>
+internal sealed record StoreMeta(int Version, string[] Compatible, string[] ReadOnlyCompatible, string[] Incompatible)
+{
+    private const int CurrentVersion = 1;
+    private static readonly byte[] s_current = JsonSerializer.SerializeToUtf8Bytes(new StoreMeta(CurrentVersion, [], [], []), StoreJsonContext.Default.StoreMeta);
+
+    /// <summary>Checks a store's meta.json, or makes a store.</summary>
+    internal static void OpenOrCreate(StoreLayout layout)
+    {
+        byte[]? found = AtomicFile.TryRead(layout.Meta);
+        if (found is null)
+        {
+            Create(layout);
+            return;
+        }
+        if (found.AsSpan().SequenceEqual(s_current))
+        {
+            return;
+        }
+        StoreMeta meta;
+        try
+        {
+            meta = JsonSerializer.Deserialize(found, StoreJsonContext.Default.StoreMeta) ?? throw new JsonException("null");
+        }
+        catch (JsonException e)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"{layout.Meta}: not readable: {e.Message}", e);
+        }
+        if (meta.Version > CurrentVersion || meta.Incompatible.Length > 0 || meta.ReadOnlyCompatible.Length > 0)
+        {
+            string what = meta.Version > CurrentVersion ? $"format version {meta.Version}" : string.Join(", ", meta.Incompatible.Concat(meta.ReadOnlyCompatible));
+            throw new StrataException(ErrorKind.Unsupported, $"store {layout.Root}: needs a newer strata: {what}");
+        }
+    }
+
+    private static void Create(StoreLayout layout)
+    {
+        if (File.Exists(layout.Root))
+        {
+            throw new StrataException(ErrorKind.Invalid, $"store {layout.Root}: a file, not a directory");
+        }
+        // A store that another process is making at this moment has some of these already.
+        string[] own = ["meta.json", "blobs", "images", "snapshots", "trees", "active", "containers", "cache", "volumes", "leases", "ingest", "trash"];
+        if (Directory.Exists(layout.Root)
+            && Directory.EnumerateFileSystemEntries(layout.Root).Select(e => Path.GetFileName(e)!).FirstOrDefault(e => !own.Contains(e) && e != "lost+found" && !e.StartsWith(AtomicFile.TemporaryPrefix, StringComparison.Ordinal)) is { } strange)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"store {layout.Root}: holds {strange} and no meta.json, so it is something else") { Hint = "name an empty directory with --root" };
+        }
+        AtomicFile.Write(layout.Meta, s_current);
+    }
+}
+
+/// <summary>Records of the store.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(StoreMeta))]
+[JsonSerializable(typeof(ImageRecord))]
+internal sealed partial class StoreJsonContext : JsonSerializerContext;

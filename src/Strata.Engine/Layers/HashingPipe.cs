@@ -1,0 +1,206 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+
+namespace Strata.Layers;
+
+/// <summary>
+/// Decompresses on one thread, hashes on another, and is read on the caller's: on two cores a layer then costs about as much as its slowest
+/// part. At most <see cref="Buffers"/> buffers are under way; a failure of either thread is thrown at the reader.
+/// </summary>
+internal sealed class HashingPipe : Stream
+{
+    private const int Buffers = 4;
+    private const int BufferBytes = 1 << 20;
+    private readonly BlockingCollection<Chunk> _free = new(Buffers);
+    private readonly BlockingCollection<Chunk> _filled = new(Buffers + 1);
+    private readonly BlockingCollection<Chunk> _toHash = new(Buffers + 1);
+    private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Thread _filler, _hasher;
+    private readonly Stream _source;
+    private Exception? _failure;
+    private Chunk? _current;
+    private int _at;
+    private bool _atEnd;
+
+    internal HashingPipe(Stream source)
+    {
+        _source = source;
+        for (int i = 0; i < Buffers; i++)
+        {
+            _free.Add(new Chunk());
+        }
+        _filler = new Thread(Fill) { IsBackground = true, Name = "layer inflate" };
+        _hasher = new Thread(Hash) { IsBackground = true, Name = "layer hash" };
+        _filler.Start();
+        _hasher.Start();
+    }
+
+    /// <summary>Bytes handed out so far.</summary>
+    internal long BytesRead { get; private set; }
+
+    public override bool CanRead => true;
+    public override bool CanSeek => false;
+    public override bool CanWrite => false;
+    public override long Length => throw new NotSupportedException();
+    public override long Position { get => BytesRead; set => throw new NotSupportedException(); }
+
+    /// <summary>The hash of all; once, after the end was read.</summary>
+    internal byte[] Finish()
+    {
+        _hasher.Join();
+        ThrowIfFailed();
+        return _hash.GetHashAndReset();
+    }
+
+    public override int Read(Span<byte> buffer)
+    {
+        if (buffer.IsEmpty || (_current is null && !Next()))
+        {
+            return 0;
+        }
+        int count = Math.Min(buffer.Length, _current!.Length - _at);
+        _current.Bytes.AsSpan(_at, count).CopyTo(buffer);
+        Advance(count);
+        return count;
+    }
+
+    /// <summary>Passes over bytes without copying them.</summary>
+    internal long Skip(long count)
+    {
+        long left = count;
+        while (left > 0 && (_current is not null || Next()))
+        {
+            int step = (int)Math.Min(left, _current!.Length - _at);
+            Advance(step);
+            left -= step;
+        }
+        return count - left;
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+    public override void Flush() { }
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+    public override void SetLength(long value) => throw new NotSupportedException();
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _stop.Cancel();
+            _filler.Join();
+            _hasher.Join();
+            _hash.Dispose();
+            _free.Dispose();
+            _filled.Dispose();
+            _toHash.Dispose();
+            _stop.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+
+    private void Advance(int count)
+    {
+        _at += count;
+        BytesRead += count;
+        if (_at == _current!.Length)
+        {
+            Release(_current);
+            (_current, _at) = (null, 0);
+        }
+    }
+
+    private bool Next()
+    {
+        if (_atEnd)
+        {
+            return false;
+        }
+        if (!_filled.TryTake(out _current, Timeout.Infinite) || _current.Length == 0)
+        {
+            (_current, _atEnd) = (null, true);
+            _toHash.CompleteAdding();
+            ThrowIfFailed();
+            return false;
+        }
+        _at = 0;
+        _current.Users = 2; // the reader and the hasher
+        _toHash.Add(_current);
+        return true;
+    }
+
+    private void Release(Chunk chunk)
+    {
+        if (Interlocked.Decrement(ref chunk.Users) == 0)
+        {
+            _free.Add(chunk);
+        }
+    }
+
+    private void ThrowIfFailed()
+    {
+        if (_failure is not null)
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(_failure);
+        }
+    }
+
+#pragma warning disable CA1031 // thrown again at the reader
+    private void Fill()
+    {
+        try
+        {
+            while (true)
+            {
+                Chunk chunk = _free.Take(_stop.Token);
+                chunk.Length = _source.ReadAtLeast(chunk.Bytes, BufferBytes, throwOnEndOfStream: false);
+                _filled.Add(chunk);
+                if (chunk.Length == 0)
+                {
+                    return;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // disposed before the end: nobody reads on
+        }
+        catch (Exception e)
+        {
+            _failure = e;
+        }
+        finally
+        {
+            _filled.CompleteAdding();
+        }
+    }
+
+    private void Hash()
+    {
+        try
+        {
+            foreach (Chunk chunk in _toHash.GetConsumingEnumerable(_stop.Token))
+            {
+                _hash.AppendData(chunk.Bytes, 0, chunk.Length);
+                Release(chunk);
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // disposed before the end: nobody asks for the hash
+        }
+        catch (Exception e)
+        {
+            _failure ??= e;
+        }
+    }
+#pragma warning restore CA1031
+
+    private sealed class Chunk
+    {
+        internal readonly byte[] Bytes = new byte[BufferBytes];
+        internal int Length;
+        internal int Users;
+    }
+}
