@@ -157,6 +157,8 @@ public sealed class StepRunnerTests : IDisposable
         public ValueTask<bool> WriteChangesAsync(ActiveSnapshot snapshot, Stream tar, SnapshotDiffOptions? options = null, CancellationToken cancellationToken = default) => throw new NotSupportedException();
         public ValueTask<CommittedSnapshot> CommitAsync(ActiveSnapshot snapshot, Digest diffId, CancellationToken cancellationToken = default) => throw new NotSupportedException();
         public ValueTask<PathOrigin?> WhereAsync(Snapshot snapshot, string path, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+        public LayerStack OpenStack(Snapshot snapshot) => throw new NotSupportedException();
+        public IReadOnlyList<string> GetDirectories(Snapshot snapshot) => throw new NotSupportedException();
         public long GetDiskUsage(Snapshot snapshot) => throw new NotSupportedException();
         public (IReadOnlyList<CommittedSnapshot> Committed, IReadOnlyList<string> ActiveKeys) List() => throw new NotSupportedException();
         public ValueTask RemoveAsync(Snapshot snapshot, CancellationToken cancellationToken = default) => throw new NotSupportedException();
