@@ -1,0 +1,67 @@
+using System.Net;
+using System.Text.Json;
+
+namespace Strata.Distribution;
+
+/// <summary>Turns answers that say no into exceptions that say why.</summary>
+internal static class RegistryErrors
+{
+    /// <summary>Reads at most 64 KiB of the answer.</summary>
+    public static async ValueTask<RegistryException> ReadAsync(HttpResponseMessage response, Uri asked, CancellationToken cancellationToken)
+    {
+        byte[] body = await ReadSomeAsync(response.Content, RegistryOptions.MaxErrorBytes, cancellationToken).ConfigureAwait(false);
+        HttpMethod method = response.RequestMessage?.Method ?? HttpMethod.Get;
+        return new RegistryException(method, Hosts.WithoutSecrets(asked), response.StatusCode, Parse(body)) { Hint = HintFor(response.StatusCode, asked) };
+    }
+
+    /// <summary>The answer's body, as far as it fits.</summary>
+    public static async ValueTask<byte[]> ReadSomeAsync(HttpContent content, int limit, CancellationToken cancellationToken)
+    {
+        byte[] buffer = new byte[limit];
+        int length = 0;
+        try
+        {
+            Stream stream = await content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
+            await using (stream.ConfigureAwait(false))
+            {
+                length = await stream.ReadAtLeastAsync(buffer, limit, throwOnEndOfStream: false, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is IOException or HttpRequestException)
+        {
+            // The status is known, and says more than a broken body would.
+            return [];
+        }
+        return buffer[..length];
+    }
+
+    private static RegistryError[] Parse(byte[] body)
+    {
+        try
+        {
+            ErrorAnswer? answer = JsonSerializer.Deserialize(body, DistributionJson.Default.ErrorAnswer);
+            return [.. (answer?.Errors ?? []).Where(e => e is not null).Take(10).Select(e => new RegistryError(Hosts.Printable(e.Code ?? "UNKNOWN"), Hosts.Printable(e.Message ?? "")))];
+        }
+        catch (JsonException)
+        {
+            return []; // an HTML page of some proxy: the status must do
+        }
+    }
+
+    private static string? HintFor(HttpStatusCode status, Uri asked) => status switch
+    {
+        HttpStatusCode.Unauthorized => $"log in first: docker login {asked.Authority} writes the file that is read here",
+        _ => null,
+    };
+}
+
+internal sealed record ErrorAnswer
+{
+    public List<ErrorEntry>? Errors { get; init; }
+}
+
+internal sealed record ErrorEntry
+{
+    public string? Code { get; init; }
+    public string? Message { get; init; }
+}
