@@ -1,0 +1,49 @@
+using System.Text.Json.Serialization;
+using Microsoft.AspNetCore.Http;
+
+namespace Strata.Server.Registry;
+
+#pragma warning disable CA1032 // has no meaning without its three parts
+/// <summary>An answer that says no in the distribution spec's words: thrown where a request turns out wrong, written in one place.</summary>
+internal sealed class RegistryFault(int status, string code, string message) : Exception(message)
+{
+    public int Status { get; } = status;
+    public string Code { get; } = code;
+}
+#pragma warning restore CA1032
+
+internal static class RegistryFaults
+{
+    /// <summary>Writes an error, unless the answer has begun: then the connection is cut, so that nobody takes it for whole.</summary>
+    public static async Task WriteAsync(HttpContext context, int status, string code, string message, string? hint = null)
+    {
+        if (context.Response.HasStarted)
+        {
+            context.Abort();
+            return;
+        }
+        context.Response.Clear();
+        context.Response.StatusCode = status;
+        if (status == 429)
+        {
+            context.Response.Headers.RetryAfter = "5";
+        }
+        if (HttpMethods.IsHead(context.Request.Method))
+        {
+            return;
+        }
+        RegistryErrorAnswer answer = new([new RegistryErrorEntry(code, message, hint)]);
+        await context.Response.WriteAsJsonAsync(answer, RegistryServerJson.Default.RegistryErrorAnswer, cancellationToken: context.RequestAborted);
+    }
+}
+
+internal sealed record RegistryErrorAnswer(IReadOnlyList<RegistryErrorEntry> Errors);
+internal sealed record RegistryErrorEntry(string Code, string Message, string? Detail);
+internal sealed record RegistryTags(string Name, IReadOnlyList<string> Tags);
+internal sealed record RegistryCatalog(IReadOnlyList<string> Repositories);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(RegistryErrorAnswer))]
+[JsonSerializable(typeof(RegistryTags))]
+[JsonSerializable(typeof(RegistryCatalog))]
+internal sealed partial class RegistryServerJson : JsonSerializerContext;
