@@ -157,7 +157,7 @@ public sealed partial class Engine
     {
         ImageReference reference = ImageReference.TryParse(image, out ImageReference? parsed) ? parsed : throw new StrataException(ErrorKind.Invalid, $"image '{image}': not a reference");
         Descriptor descriptor = await Images.TryResolveAsync(reference, cancellationToken).ConfigureAwait(false)
-            ?? await PullAsync(reference, cancellationToken: cancellationToken).ConfigureAwait(false);
+            ?? (await PullAsync(reference, cancellationToken: cancellationToken).ConfigureAwait(false)).Descriptor;
         if (MediaTypes.IsIndex(descriptor.MediaType))
         {
             ImageIndex index = OciJson.ParseIndex(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
