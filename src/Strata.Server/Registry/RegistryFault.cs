@@ -22,7 +22,12 @@ internal static class RegistryFaults
             context.Abort();
             return;
         }
-        context.Response.Clear();
+        // What told of the content is not true of the error; where the upload stands is.
+        IHeaderDictionary headers = context.Response.Headers;
+        headers.ContentLength = null;
+        headers.Remove("ETag");
+        headers.Remove("Cache-Control");
+        headers.Remove("Docker-Content-Digest");
         context.Response.StatusCode = status;
         if (status == 429)
         {
