@@ -12,7 +12,7 @@ public sealed partial class Engine
     {
         ArgumentNullException.ThrowIfNull(reference);
         options ??= new();
-        using StoreLease lease = Content.AcquireLease($"push {reference}");
+        using StoreLease lease = Content.AcquireLease("push");
         Descriptor named = await Images.ResolveAsync(reference, cancellationToken).ConfigureAwait(false);
         Descriptor root = await WholeAsync(reference, named, options.Platform, cancellationToken).ConfigureAwait(false);
         RemoteRepository remote = Registries.GetRepository(reference);
