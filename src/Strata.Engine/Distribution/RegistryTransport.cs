@@ -66,7 +66,9 @@ internal sealed class RegistryTransport : IDisposable
             catch (HttpRequestException e)
             {
                 failure = Unreachable(endpoint, request, e);
-                if (attempt >= attempts || !IsWorthRepeating(e))
+                // Silence costs a minute each time: asked twice, not five times.
+                bool isSilence = e.InnerException is OperationCanceledException;
+                if (attempt >= (isSilence ? Math.Min(attempts, 2) : attempts) || !IsWorthRepeating(e))
                 {
                     throw failure;
                 }

@@ -1,6 +1,9 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
 namespace Strata.Tests.Distribution;
@@ -13,9 +16,11 @@ internal sealed class FaultServer : IAsyncDisposable
     private readonly Func<Request, Reply> _answer;
     private readonly Task _accepting;
 
-    public FaultServer(Func<Request, Reply> answer)
+    private readonly X509Certificate2? _certificate;
+
+    public FaultServer(Func<Request, Reply> answer, X509Certificate2? certificate = null)
     {
-        _answer = answer;
+        (_answer, _certificate) = (answer, certificate);
         _listener.Start();
         Host = $"127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}";
         _accepting = AcceptAsync();
@@ -71,19 +76,25 @@ internal sealed class FaultServer : IAsyncDisposable
         {
             try
             {
-                NetworkStream stream = client.GetStream();
+                Stream stream = client.GetStream();
+                if (_certificate is not null)
+                {
+                    SslStream tls = new(stream);
+                    await tls.AuthenticateAsServerAsync(_certificate);
+                    stream = tls;
+                }
                 while (await ReadAsync(stream) is { } request && await WriteAsync(stream, request))
                 {
                 }
             }
-            catch (Exception e) when (e is IOException or OperationCanceledException)
+            catch (Exception e) when (e is IOException or OperationCanceledException or AuthenticationException)
             {
                 // The client left, or the test is over.
             }
         }
     }
 
-    private async Task<Request?> ReadAsync(NetworkStream stream)
+    private async Task<Request?> ReadAsync(Stream stream)
     {
         List<byte> head = [];
         byte[] one = new byte[1];
@@ -94,6 +105,12 @@ internal sealed class FaultServer : IAsyncDisposable
                 return null;
             }
             head.Add(one[0]);
+            if (head[0] == 0x16)
+            {
+                // TLS, and we are not: servers answer in the clear.
+                await stream.WriteAsync("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), _stop.Token);
+                return null;
+            }
         }
         string[] lines = Encoding.Latin1.GetString([.. head]).Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
         Dictionary<string, string> headers = lines.Skip(1).Select(l => l.Split(": ", 2)).GroupBy(p => p[0], StringComparer.OrdinalIgnoreCase)
@@ -104,7 +121,7 @@ internal sealed class FaultServer : IAsyncDisposable
         return new Request(first[0], first[1], headers, body);
     }
 
-    private async Task<bool> WriteAsync(NetworkStream stream, Request request)
+    private async Task<bool> WriteAsync(Stream stream, Request request)
     {
         bool isPing = request.Path == "/v2/";
         if (!isPing)
