@@ -131,10 +131,8 @@ public sealed partial class Engine
             await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
         }
         await Runner.CleanUpAsync(id, cancellationToken).ConfigureAwait(false);
-        if (await Snapshots.TryOpenActiveAsync(id, cancellationToken).ConfigureAwait(false) is { } snapshot)
-        {
-            await Snapshots.RemoveAsync(snapshot, cancellationToken).ConfigureAwait(false);
-        }
+        // By its key alone: what a cut creation left has no record to open.
+        await Snapshots.RemoveAsync(new ActiveSnapshot(id, parent: null), cancellationToken).ConfigureAwait(false);
         if (removeVolumes)
         {
             foreach (ContainerMount mount in record?.Mounts.Where(m => m.Anonymous) ?? [])

@@ -122,9 +122,23 @@ public sealed partial class Engine
         }
     }
 
+    // The files of a container that never ran are nothing yet: where a power cut took them they are made again.
     private async ValueTask<ActiveSnapshot> OpenSnapshotAsync(ContainerRecord record, CancellationToken cancellationToken)
-        => await Snapshots.TryOpenActiveAsync(record.Id, cancellationToken).ConfigureAwait(false)
-            ?? throw new StrataException(ErrorKind.Corrupt, $"container {record.Name}: its file system is gone") { Hint = $"strata rm -f {record.ShortId}" };
+    {
+        if (await Snapshots.TryOpenActiveAsync(record.Id, cancellationToken).ConfigureAwait(false) is { } snapshot)
+        {
+            return snapshot;
+        }
+        if (Containers.GetState(record).Status != ContainerStatus.Created)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"container {record.Name}: its file system is gone") { Hint = $"strata rm -f {record.ShortId}" };
+        }
+        ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(record.Manifest, cancellationToken).ConfigureAwait(false), record.Manifest.MediaType);
+        ImageConfig config = OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false));
+        CommittedSnapshot? parent = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
+        await Snapshots.RemoveAsync(new ActiveSnapshot(record.Id, parent), cancellationToken).ConfigureAwait(false);
+        return await Snapshots.PrepareAsync(record.Id, parent, ContainerRunner.MountPoints(record), cancellationToken).ConfigureAwait(false);
+    }
 
     // Order: lock, snapshot, name, record. Killed in between, it leaves a directory without a record, whose lock is free: nobody's, and prune takes it.
     private async ValueTask<(ContainerRecord Record, ActiveSnapshot Snapshot, FileLock Held)> PrepareContainerAsync(ContainerOptions options, bool durable, CancellationToken cancellationToken)

@@ -3,7 +3,7 @@ using Strata.Linux;
 
 namespace Strata.Containers;
 
-/// <summary>The cgroup trees of this machine.</summary>
+/// <summary>The cgroup trees of this machine, and what else it gives to containers.</summary>
 public static class HostCgroups
 {
     private const string Tree = "/sys/fs/cgroup";
@@ -23,7 +23,15 @@ public static class HostCgroups
         const string processors = "/sys/devices/system/cpu";
         ImmutableArray<string> throttle = !Directory.Exists(processors) ? [] :
             [.. Directory.EnumerateDirectories(processors, "cpu*").Select(d => d + "/thermal_throttle").Where(Directory.Exists).Order(StringComparer.Ordinal)];
-        return new HostLimits(Host.OpenFileLimit.Hard, controllers, throttle);
+        return new HostLimits(Host.OpenFileLimit.Hard, controllers, OwnCapabilities(), throttle);
+    }
+
+    // CapPrm of proc_pid_status(5).
+    private static ulong OwnCapabilities()
+    {
+        const string key = "CapPrm:";
+        string line = File.ReadLines("/proc/self/status").First(l => l.StartsWith(key, StringComparison.Ordinal));
+        return ulong.Parse(line.AsSpan(key.Length).Trim(), System.Globalization.NumberStyles.AllowHexSpecifier, System.Globalization.CultureInfo.InvariantCulture);
     }
 
     /// <summary>Kills all that is in a cgroup and removes it from every tree. Nothing there is no error.</summary>

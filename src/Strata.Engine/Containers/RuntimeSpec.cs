@@ -56,8 +56,9 @@ public sealed record IsolationOptions
 /// <summary>What this machine offers; read once per process by <see cref="HostCgroups.Read"/>.</summary>
 /// <param name="OpenFilesHard">This process's hard limit of open files: a container's cannot be above it.</param>
 /// <param name="CgroupControllers">The controllers that a container's cgroup can use.</param>
+/// <param name="Capabilities">This process's own capabilities, as bits: nobody can give what he does not have.</param>
 /// <param name="ThermalThrottle">The directories that tell how hot each processor is, and so what neighbours do.</param>
-public sealed record HostLimits(ulong OpenFilesHard, ImmutableArray<string> CgroupControllers, ImmutableArray<string> ThermalThrottle);
+public sealed record HostLimits(ulong OpenFilesHard, ImmutableArray<string> CgroupControllers, ulong Capabilities, ImmutableArray<string> ThermalThrottle);
 
 /// <summary>Makes config.json. Pure: reads nothing, so that the same input gives the same container.</summary>
 public static class RuntimeSpec
@@ -71,7 +72,7 @@ public static class RuntimeSpec
         "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
         "/proc/timer_list", "/proc/timer_stats", "/sys/dev/block", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux",
     ];
-    private static readonly ImmutableArray<string> s_readOnly = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+    private static readonly ImmutableArray<string> s_readOnly = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup"];
 
     // /dev/null, zero, full, random, urandom, tty, ptmx and the pseudo terminals, console: what every runtime makes by itself.
     private static readonly ImmutableArray<(string Type, long Major, long? Minor)> s_devices =
@@ -92,7 +93,8 @@ public static class RuntimeSpec
         ArgumentNullException.ThrowIfNull(process);
         ArgumentNullException.ThrowIfNull(isolation);
         ArgumentNullException.ThrowIfNull(host);
-        ImmutableArray<string> capabilities = isolation.Privileged ? Capabilities.All : isolation.Capabilities;
+        ImmutableArray<string> capabilities =
+            [.. (isolation.Privileged ? Capabilities.All : isolation.Capabilities).Where(c => (host.Capabilities >> Capabilities.All.IndexOf(c) & 1) != 0)];
         bool filter = isolation.Seccomp && !isolation.Privileged;
         ulong openFiles = Math.Min(OpenFiles, host.OpenFilesHard);
         return new RuntimeSpecDocument(

@@ -150,7 +150,7 @@ public sealed class SeccompTests
     {
         var process = new ProcessSpec(["/bin/sh"], ["A=+1"], "/", new ResolvedUser(1000, 1001, [10], "/home/app")) { Terminal = true, TerminalSize = (24, 80) };
         var mounts = new SpecMount[] { new("/a/b", "bind", "/src", ["rbind"]), new("/a", "bind", "/src", ["rbind"]), new("/dev/shm", "tmpfs", "tmpfs", ["size=1m"]) };
-        RuntimeSpecDocument document = RuntimeSpec.Create("/root/fs", "host", process, new IsolationOptions { Network = NetworkMode.None }, mounts, "/strata/x", new HostLimits(4096, ["pids", "devices"], ["/sys/devices/system/cpu/cpu0/thermal_throttle"]));
+        RuntimeSpecDocument document = RuntimeSpec.Create("/root/fs", "host", process, new IsolationOptions { Network = NetworkMode.None }, mounts, "/strata/x", new HostLimits(4096, ["pids", "devices"], ulong.MaxValue, ["/sys/devices/system/cpu/cpu0/thermal_throttle"]));
         JsonElement json = JsonSerializer.SerializeToElement(document, RuntimeSpecJson.Context.RuntimeSpecDocument);
         Assert.Equal(["pid", "mount", "ipc", "uts", "cgroup", "network"], json.GetProperty("linux").GetProperty("namespaces").EnumerateArray().Select(n => n.GetProperty("type").GetString()));
         Assert.Equal(4096, json.GetProperty("process").GetProperty("rlimits")[0].GetProperty("hard").GetInt64());
@@ -170,12 +170,12 @@ public sealed class SeccompTests
     [Fact]
     public void Privileged_opens_what_is_closed_else()
     {
-        RuntimeSpecDocument document = RuntimeSpec.Create("/r", "h", new ProcessSpec(["x"], [], "/", ResolvedUser.Root), new IsolationOptions { Privileged = true }, [], "/strata/x", new HostLimits(1 << 20, ["devices"], []));
+        RuntimeSpecDocument document = RuntimeSpec.Create("/r", "h", new ProcessSpec(["x"], [], "/", ResolvedUser.Root), new IsolationOptions { Privileged = true }, [], "/strata/x", new HostLimits(1 << 20, ["devices"], ulong.MaxValue >> 24, []));
         Assert.Null(document.Linux.Seccomp);
         Assert.Null(document.Annotations);
         Assert.Empty(document.Linux.MaskedPaths);
         Assert.Empty(document.Linux.ReadonlyPaths);
-        Assert.Equal(41, document.Process.Capabilities!.Effective.Length);
+        Assert.Equal(40, document.Process.Capabilities!.Effective.Length); // all that we have ourselves: the last one we have not
         Assert.True(document.Linux.Resources!.Devices!.Value.Single().Allow);
         Assert.Null(document.Linux.Resources.Pids); // the machine has no such controller
     }
