@@ -8,11 +8,12 @@ namespace Strata.Snapshots;
 /// <summary>Reads an overlay's upper directory: what changed against the layers below, as a list or as a layer.</summary>
 internal sealed class ChangeScanner : IDisposable
 {
+    private const int DefaultMode = 0b111_101_101;
     private readonly RootedDirectory _upper;
     private readonly LayerStack _lower;
     private readonly Dictionary<(ulong Device, ulong Inode), string> _links = [];
 
-    internal ChangeScanner(string upper, IReadOnlyList<string> lowers) => (_upper, _lower) = (RootedDirectory.Open(upper), new LayerStack(lowers));
+    internal ChangeScanner(string upper, LayerStack lower) => (_upper, _lower) = (RootedDirectory.Open(upper), lower);
 
     public void Dispose()
     {
@@ -20,62 +21,119 @@ internal sealed class ChangeScanner : IDisposable
         _lower.Dispose();
     }
 
-    /// <summary>Whether there is anything at all.</summary>
-    internal bool IsEmpty => _upper.GetNames("").Count == 0;
-
-    /// <summary>Docker's list: C for what was there below, A for what was not, D for whiteouts; a directory before what is in it.</summary>
+    /// <summary>Docker's list: C for what was there below, A for what was not, D for what is hidden; a directory before what is in it.</summary>
     internal List<Change> List()
     {
         var changes = new List<Change>();
-        foreach ((string path, FileStatus status) in Walk())
+        if (RootLooksOther())
         {
-            bool below = _lower.Count > 0 && _lower.TryFind(path) is not null;
-            if (LayerStack.IsWhiteout(status))
+            changes.Add(new Change(ChangeKind.Modified, "/"));
+        }
+        foreach (Item item in Walk())
+        {
+            if (item.Status is null || LayerStack.IsWhiteout(item.Status.Value))
             {
-                if (below)
+                if (item.Below is not null)
                 {
-                    changes.Add(new Change(ChangeKind.Deleted, "/" + path));
+                    changes.Add(new Change(ChangeKind.Deleted, "/" + item.Path));
                 }
                 continue;
             }
-            changes.Add(new Change(below ? ChangeKind.Modified : ChangeKind.Added, "/" + path));
-            if (status.Kind == FileKind.Directory && below && IsOpaque(path))
-            {
-                AddHidden(path, changes);
-            }
+            changes.Add(new Change(item.Below is not null ? ChangeKind.Modified : ChangeKind.Added, "/" + item.Path));
         }
         return changes;
     }
 
-    /// <summary>Writes the changes as a layer. Sockets are left out: there is nothing of them to keep.</summary>
-    internal void Write(LayerWriter layer, SnapshotDiffOptions options, CancellationToken cancellationToken)
+    /// <summary>
+    /// Writes the changes as a layer; null (and nothing written) where there are none. Sockets are left out: they are nothing without their server.
+    /// So are whiteouts that hide nothing.
+    /// </summary>
+    internal ChangesRecord? Write(LayerWriter layer, SnapshotDiffOptions options, CancellationToken cancellationToken)
     {
-        foreach ((string path, FileStatus status) in Walk())
+        List<string> leftOut = [], hiding = [];
+        bool any = false, rootIsWritten = RootLooksOther();
+        if (rootIsWritten)
+        {
+            layer.Write(new DirectoryEntry("", MetadataOf("", _upper.TryGetStatus("")!.Value, options)));
+            any = true;
+        }
+        foreach (Item item in Walk())
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (LayerStack.IsWhiteout(status))
+            if (item.Status is not { } status)
             {
-                layer.Write(new WhiteoutEntry(path));
+                continue; // its directory's opaque marker says it
+            }
+            if (LayerStack.IsWhiteout(status) ? item.Below is null || item.IsInOpaque : status.Kind == FileKind.Socket)
+            {
+                leftOut.Add(item.Path);
                 continue;
             }
-            WriteNode(layer, path, status, options);
+            any = true;
+            if (!LayerStack.IsWhiteout(status))
+            {
+                WriteNode(layer, item, status, options);
+                continue;
+            }
+            layer.Write(new WhiteoutEntry(item.Path));
+            string parent = item.Path[..Math.Max(0, item.Path.LastIndexOf('/'))];
+            if (hiding.Count == 0 || hiding[^1] != parent)
+            {
+                hiding.Add(parent);
+            }
+        }
+        return any ? new ChangesRecord(layer.ContentBytes, TreeRecord.Encode(leftOut), rootIsWritten ? [] : [[]], TreeRecord.Encode([.. hiding.Distinct()]), options.ClampModified) : null;
+    }
+
+    /// <summary>Makes the directory what its layer says: without what was left out, with the times that were clamped.</summary>
+    internal void Settle(ChangesRecord changes)
+    {
+        foreach (byte[] path in changes.LeftOut)
+        {
+            _upper.Remove(LinuxPath.Decode(path));
+        }
+        FileTime newest = default;
+        var clamped = new List<(string Path, FileTime Time)>();
+        foreach (Item item in Walk())
+        {
+            if (item.Status is not { } status || LayerStack.IsWhiteout(status))
+            {
+                continue;
+            }
+            FileTime time = Clamp(status.Modified, changes.Clamp);
+            // All again, last to first: what is removed or set above has changed the times of directories.
+            if (changes.Clamp is not null || changes.LeftOut.Length > 0)
+            {
+                clamped.Add((item.Path, time));
+            }
+            newest = !item.Path.Contains('/', StringComparison.Ordinal) && Compare(time, newest) > 0 ? time : newest;
+        }
+        clamped.Reverse();
+        clamped.ForEach(c => _upper.SetTimes(c.Path, c.Time));
+        if (changes.Implied.Length > 0)
+        {
+            _upper.SetTimes("", newest); // no entry says it: as extracting the layer would set it
         }
     }
 
-    private void WriteNode(LayerWriter layer, string path, FileStatus status, SnapshotDiffOptions options)
+    private void WriteNode(LayerWriter layer, Item item, FileStatus status, SnapshotDiffOptions options)
     {
+        string path = item.Path;
         EntryMetadata metadata = MetadataOf(path, status, options);
+        if (status.Kind != FileKind.Directory && status.LinkCount > 1 && !_links.TryAdd((status.Device, status.Inode), path))
+        {
+            layer.Write(new HardLinkEntry(path, metadata with { Xattrs = [] }, _links[(status.Device, status.Inode)]));
+            return;
+        }
         switch (status.Kind)
         {
             case FileKind.Directory:
                 layer.Write(new DirectoryEntry(path, metadata));
-                if (IsOpaque(path))
+                // The kernel marks every new directory opaque, to look no further. In a layer it is said where there is something to hide.
+                if (item.Below is { Status.Kind: FileKind.Directory } && IsOpaque(path))
                 {
                     layer.Write(new OpaqueEntry(path));
                 }
-                break;
-            case FileKind.Regular when status.LinkCount > 1 && !_links.TryAdd((status.Device, status.Inode), path):
-                layer.Write(new HardLinkEntry(path, metadata with { Xattrs = [] }, _links[(status.Device, status.Inode)]));
                 break;
             case FileKind.Regular:
                 using (SafeFileHandle file = _upper.OpenFile(path))
@@ -87,8 +145,6 @@ internal sealed class ChangeScanner : IDisposable
             case FileKind.SymbolicLink:
                 layer.Write(new SymbolicLinkEntry(path, metadata, _upper.ReadLink(path)));
                 break;
-            case FileKind.Socket:
-                break;
             default:
                 layer.Write(new DeviceEntry(path, metadata, status.Kind, status.DeviceMajor, status.DeviceMinor));
                 break;
@@ -96,65 +152,70 @@ internal sealed class ChangeScanner : IDisposable
     }
 
     private EntryMetadata MetadataOf(string path, FileStatus status, SnapshotDiffOptions options)
+        => new(status.Mode, status.Uid, status.Gid, Clamp(status.Modified, options.ClampModified),
+            [.. Xattrs(_upper.GetXattrs(path)).Select(x => KeyValuePair.Create(x.Key, ImmutableArray.Create(x.Value)))]);
+
+    // All but overlayfs' own, which are how it keeps its books and nothing of the file.
+    private static IEnumerable<KeyValuePair<string, byte[]>> Xattrs(IReadOnlyList<KeyValuePair<string, byte[]>> all)
+        => all.Where(x => !x.Key.StartsWith(OverlayXattrs.Prefix, StringComparison.Ordinal));
+
+    private static FileTime Clamp(FileTime time, FileTime? latest) => latest is { } limit && Compare(time, limit) > 0 ? limit : time;
+
+    private static int Compare(FileTime left, FileTime right) => (left.Seconds, left.Nanoseconds).CompareTo((right.Seconds, right.Nanoseconds));
+
+    // Time aside: that changes with everything that is made in it.
+    private bool RootLooksOther()
     {
-        FileTime modified = status.Modified;
-        if (options.ClampModified is { } latest && (modified.Seconds, modified.Nanoseconds).CompareTo((latest.Seconds, latest.Nanoseconds)) > 0)
+        FileStatus upper = _upper.TryGetStatus("")!.Value;
+        if (_lower.TryFind("") is not { } lower)
         {
-            // On disk too, so that the files that stay are the files of the layer.
-            _upper.SetTimes(path, modified = latest);
+            return (upper.Mode, upper.Uid, upper.Gid) != (DefaultMode, 0u, 0u) || Xattrs(_upper.GetXattrs("")).Any();
         }
-        // Attributes of a link cannot be set by users, and of what can be set on others overlayfs' own stay out.
-        IReadOnlyList<KeyValuePair<string, byte[]>> xattrs = status.Kind == FileKind.SymbolicLink ? [] : _upper.GetXattrs(path);
-        return new EntryMetadata(status.Mode, status.Uid, status.Gid, modified,
-            [.. xattrs.Where(x => !x.Key.StartsWith(OverlayXattrs.Prefix, StringComparison.Ordinal)).Select(x => KeyValuePair.Create(x.Key, ImmutableArray.Create(x.Value)))]);
+        return (upper.Mode, upper.Uid, upper.Gid) != (lower.Status.Mode, lower.Status.Uid, lower.Status.Gid)
+            || !Xattrs(_upper.GetXattrs("")).SequenceEqual(_lower.GetXattrs(lower), XattrComparer.Instance);
     }
 
     private bool IsOpaque(string path) => _upper.TryGetXattr(path, OverlayXattrs.Opaque) is [(byte)'y'];
 
-    // What an opaque directory hides without naming it.
-    private void AddHidden(string directory, List<Change> changes)
-    {
-        if (_lower.TryFind(directory) is not { Status.Kind: FileKind.Directory } below)
-        {
-            return;
-        }
-        foreach (string name in _lower.GetNames(below))
-        {
-            string path = directory + "/" + name;
-            if (_upper.TryGetStatus(path) is null)
-            {
-                changes.Add(new Change(ChangeKind.Deleted, "/" + path));
-            }
-        }
-    }
+    /// <summary>A path of the upper directory, or (status null) one that an opaque directory hides; and what is there below.</summary>
+    private sealed record Item(string Path, FileStatus? Status, LayerStack.Level? Below, bool IsInOpaque);
 
-    private IEnumerable<(string Path, FileStatus Status)> Walk()
+    // Goes down in the layers below at the same time: a name costs one look, and none where its directory is new.
+    private IEnumerable<Item> Walk()
     {
-        var open = new Stack<IEnumerator<string>>();
-        open.Push(Names(""));
-        while (open.TryPeek(out IEnumerator<string>? names))
+        var open = new Stack<(IEnumerator<string> Names, LayerStack.Level? Below, bool IsOpaque)>();
+        open.Push(Names("", _lower.Count > 0 ? _lower.Root() : null, isOpaque: false));
+        while (open.TryPeek(out (IEnumerator<string> Names, LayerStack.Level? Below, bool IsOpaque) at))
         {
-            if (!names.MoveNext())
+            if (!at.Names.MoveNext())
             {
-                open.Pop().Dispose();
+                open.Pop().Names.Dispose();
                 continue;
             }
-            string path = names.Current;
-            if (_upper.TryGetStatus(path) is not { } status)
+            string path = at.Names.Current;
+            LayerStack.Level? below = at.Below is null ? null : _lower.Step(at.Below, path[(path.LastIndexOf('/') + 1)..]);
+            FileStatus? status = _upper.TryGetStatus(path);
+            if (status is null && !at.IsOpaque)
             {
                 continue; // a running container took it away meanwhile
             }
-            yield return (path, status);
-            if (status.Kind == FileKind.Directory)
+            yield return new Item(path, status, below, at.IsOpaque);
+            if (status is { Kind: FileKind.Directory })
             {
-                open.Push(Names(path));
+                LayerStack.Level? joined = below is { Status.Kind: FileKind.Directory } ? below : null;
+                open.Push(Names(path, joined, joined is not null && IsOpaque(path)));
             }
         }
     }
 
-    private IEnumerator<string> Names(string directory)
+    private (IEnumerator<string> Names, LayerStack.Level? Below, bool IsOpaque) Names(string directory, LayerStack.Level? below, bool isOpaque)
     {
         string prefix = directory.Length == 0 ? "" : directory + "/";
-        return _upper.GetNames(directory).Order(Comparer<string>.Create(LinuxPath.Compare)).Select(name => prefix + name).GetEnumerator();
+        IEnumerable<string> names = _upper.GetNames(directory);
+        if (isOpaque)
+        {
+            names = names.Union(_lower.GetNames(below!), StringComparer.Ordinal);
+        }
+        return (names.Order(Comparer<string>.Create(LinuxPath.Compare)).Select(name => prefix + name).GetEnumerator(), below, isOpaque);
     }
 }

@@ -12,75 +12,43 @@ public sealed record LayerNode(string Path, int Layer, FileStatus Status);
 /// </summary>
 public sealed class LayerStack : IDisposable
 {
-    private const int MaxLinks = 40; // the kernel's own limit
+    internal const int MaxLinks = 40; // the kernel's own limit
     private readonly string[] _trees; // bottom first
     private readonly RootedDirectory?[] _roots;
+    private readonly int _first;
+    private Level? _root;
 
     /// <summary>Opens a stack of directories, bottom first.</summary>
-    public LayerStack(IReadOnlyList<string> trees)
+    public LayerStack(IReadOnlyList<string> trees) : this(trees, 0) { }
+
+    /// <summary>A stack of which those below <paramref name="first"/> are hidden: they count as layers, and nothing of them is seen.</summary>
+    internal LayerStack(IReadOnlyList<string> trees, int first)
     {
         ArgumentNullException.ThrowIfNull(trees);
         _trees = [.. trees];
         _roots = new RootedDirectory?[_trees.Length];
+        _first = first;
     }
 
     /// <summary>How many layers there are.</summary>
     public int Count => _trees.Length;
 
     /// <summary>What is at a path; null where nothing is. Links on the way are followed, the last one only where asked.</summary>
+    /// <exception cref="LinuxException">ELOOP: too many links.</exception>
     public LayerNode? TryFind(string path, bool follow = false)
     {
         ArgumentNullException.ThrowIfNull(path);
-        var rest = new Stack<string>(path.Split('/').Reverse());
-        var way = new List<Level> { Root() };
-        LayerNode? found = RootNode();
-        for (int links = 0; rest.TryPop(out string? name);)
-        {
-            if (name is "" or ".")
-            {
-                continue;
-            }
-            if (name == "..")
-            {
-                way.RemoveRange(Math.Max(1, way.Count - 1), way.Count > 1 ? 1 : 0);
-                found = NodeOf(way[^1]);
-                continue;
-            }
-            if (Step(way[^1], name) is not { } next)
-            {
-                return null;
-            }
-            found = NodeOf(next);
-            if (next.Status.Kind == FileKind.Directory)
-            {
-                way.Add(next);
-                continue;
-            }
-            bool last = rest.All(r => r is "");
-            if (next.Status.Kind != FileKind.SymbolicLink)
-            {
-                return last && rest.Count == 0 ? found : null;
-            }
-            if (last && !follow)
-            {
-                return found;
-            }
-            if (++links > MaxLinks)
-            {
-                throw new LinuxException("open", path, Errno.ELOOP);
-            }
-            string target = Open(next.Layers[0]).ReadLink(next.Path);
-            if (target.StartsWith('/'))
-            {
-                way.RemoveRange(1, way.Count - 1);
-            }
-            found = NodeOf(way[^1]);
-            foreach (string part in target.Split('/').Reverse())
-            {
-                rest.Push(part);
-            }
-        }
-        return found;
+        return Count > 0 && Descend(path, follow, missing: null) is { } level ? NodeOf(level) : null;
+    }
+
+    /// <summary>Where a path leads, all links followed (the last one, too): relative and clean. What is not there yet is taken by its name.</summary>
+    /// <exception cref="LinuxException">ENOTDIR: a file is in the way; ELOOP: too many links.</exception>
+    public string ResolvePath(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        var missing = new List<string>();
+        Level at = Descend(path, follow: true, missing) ?? throw new LinuxException("open", path, Errno.ENOTDIR);
+        return at.Path.Length == 0 ? string.Join('/', missing) : string.Join('/', [at.Path, .. missing]);
     }
 
     /// <summary>The names in a directory of the union, in the order of bytes.</summary>
@@ -143,13 +111,93 @@ public sealed class LayerStack : IDisposable
     internal static bool IsWhiteout(FileStatus status) => status is { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 };
 
     /// <summary>A path with the layers that have it, topmost first; more than one only for directories that are joined.</summary>
-    private sealed record Level(string Path, List<int> Layers, FileStatus Status);
+    internal sealed record Level(string Path, List<int> Layers, FileStatus Status);
+
+    /// <summary>The root, as a place to descend from.</summary>
+    internal Level Root() => _root ??= new("", [.. Enumerable.Range(_first, Count - _first).Reverse()], Count == 0 ? default : Open(Count - 1).TryGetStatus("")!.Value);
+
+    /// <summary>What a directory of the union has by a name; no link is followed.</summary>
+    internal Level? Step(Level directory, string name)
+    {
+        string path = directory.Path.Length == 0 ? name : directory.Path + "/" + name;
+        Level? found = null;
+        for (int i = 0; i < directory.Layers.Count; i++)
+        {
+            int layer = directory.Layers[i];
+            if (Open(layer).TryGetStatus(path) is { } status && !Add(ref found, path, layer, status, isLast: i == directory.Layers.Count - 1))
+            {
+                break;
+            }
+        }
+        return found;
+    }
+
+    /// <summary>The names in a directory of the union.</summary>
+    internal IEnumerable<string> GetNames(Level directory) => Children(directory).Keys;
+
+    // Follows a path to where it ends. Null where nothing is there; with a list for what is missing, only where a file is in the way.
+    private Level? Descend(string path, bool follow, List<string>? missing)
+    {
+        var rest = new Stack<string>(path.Split('/').Reverse());
+        var way = new List<Level> { Root() };
+        for (int links = 0; rest.TryPop(out string? name);)
+        {
+            if (name is "" or ".")
+            {
+                continue;
+            }
+            if (name == "..")
+            {
+                if (missing is { Count: > 0 })
+                {
+                    missing.RemoveAt(missing.Count - 1);
+                }
+                else if (way.Count > 1) // above the root is the root
+                {
+                    way.RemoveAt(way.Count - 1);
+                }
+                continue;
+            }
+            if (missing is { Count: > 0 } || Step(way[^1], name) is not { } next)
+            {
+                if (missing is null)
+                {
+                    return null;
+                }
+                missing.Add(name);
+                continue;
+            }
+            if (next.Status.Kind == FileKind.Directory)
+            {
+                way.Add(next);
+                continue;
+            }
+            if (next.Status.Kind != FileKind.SymbolicLink)
+            {
+                return rest.Count == 0 ? next : null;
+            }
+            if (!follow && rest.All(r => r is ""))
+            {
+                return next;
+            }
+            if (++links > MaxLinks)
+            {
+                throw new LinuxException("open", path, Errno.ELOOP);
+            }
+            string target = Open(next.Layers[0]).ReadLink(next.Path);
+            if (target.StartsWith('/'))
+            {
+                way.RemoveRange(1, way.Count - 1);
+            }
+            foreach (string part in target.Split('/').Reverse())
+            {
+                rest.Push(part);
+            }
+        }
+        return way[^1];
+    }
 
     private RootedDirectory Open(int layer) => _roots[layer] ??= RootedDirectory.Open(_trees[layer]);
-
-    private Level Root() => new("", [.. Enumerable.Range(0, Count).Reverse()], Count == 0 ? default : Open(Count - 1).TryGetStatus("")!.Value);
-
-    private LayerNode? RootNode() => Count == 0 ? null : NodeOf(Root());
 
     private static LayerNode NodeOf(Level level) => new(level.Path, level.Layers.Count == 0 ? 0 : level.Layers[0], level.Status);
 
@@ -163,22 +211,8 @@ public sealed class LayerStack : IDisposable
         return level;
     }
 
-    private Level? Step(Level directory, string name)
-    {
-        string path = directory.Path.Length == 0 ? name : directory.Path + "/" + name;
-        Level? found = null;
-        foreach (int layer in directory.Layers)
-        {
-            if (Open(layer).TryGetStatus(path) is { } status && !Add(ref found, path, layer, status))
-            {
-                break;
-            }
-        }
-        return found;
-    }
-
     // One more layer's idea of a path, from the top down. False: nothing below counts any more.
-    private bool Add(ref Level? found, string path, int layer, FileStatus status)
+    private bool Add(ref Level? found, string path, int layer, FileStatus status, bool isLast)
     {
         if (status.Kind != FileKind.Directory)
         {
@@ -193,7 +227,7 @@ public sealed class LayerStack : IDisposable
         {
             found.Layers.Add(layer);
         }
-        return Open(layer).TryGetXattr(path, OverlayXattrs.Opaque) is not [(byte)'y'];
+        return !isLast && Open(layer).TryGetXattr(path, OverlayXattrs.Opaque) is not [(byte)'y'];
     }
 
     private SortedDictionary<string, Level> Children(Level directory)
@@ -210,7 +244,7 @@ public sealed class LayerStack : IDisposable
                 }
                 string path = directory.Path.Length == 0 ? name : directory.Path + "/" + name;
                 children.TryGetValue(name, out Level? found);
-                if (Open(layer).TryGetStatus(path) is { } status && !Add(ref found, path, layer, status))
+                if (Open(layer).TryGetStatus(path) is { } status && !Add(ref found, path, layer, status, isLast: layer == directory.Layers[^1]))
                 {
                     closed.Add(name);
                 }

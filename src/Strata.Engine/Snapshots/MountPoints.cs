@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using Strata.Linux;
 
 namespace Strata.Snapshots;
@@ -9,7 +8,10 @@ namespace Strata.Snapshots;
 /// </summary>
 internal static class MountPoints
 {
+    private const int DirectoryMode = 0b111_101_101, FileMode = 0b110_100_100;
+
     /// <summary>Makes the missing ones; true where there is such a directory now (with <paramref name="always"/>, in any case).</summary>
+    /// <exception cref="StrataException">Invalid: a file of the image is in the way.</exception>
     internal static bool Make(string folder, LayerStack image, IReadOnlyList<MountPoint> points, bool always)
     {
         List<(MountPoint Point, string Path)> missing = [.. points.Select(p => (p, Locate(image, p.Path))).Where(p => p.Item2 is not null).Select(p => (p.p, p.Item2!))];
@@ -19,112 +21,63 @@ internal static class MountPoints
         }
         Directory.CreateDirectory(folder);
         using RootedDirectory root = RootedDirectory.Open(folder);
-        UpCopier.Dress(image, "", root);
+        var made = new List<(string Path, FileTime Time)>();
+        MakeDirectory(image, root, "", made);
         foreach ((MountPoint point, string path) in missing)
         {
-            string[] parts = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+            string[] parts = path.Split('/');
             for (int i = 1; i < parts.Length + (point.IsDirectory ? 1 : 0); i++)
             {
-                MakeDirectory(image, root, string.Join('/', parts[..i]));
+                MakeDirectory(image, root, string.Join('/', parts[..i]), made);
             }
             if (!point.IsDirectory && root.TryGetStatus(path) is null)
             {
-                root.CreateFile(path, 0b110_100_100).Dispose();
+                root.CreateFile(path, FileMode).Dispose();
             }
+        }
+        foreach ((string path, FileTime time) in made)
+        {
+            root.SetTimes(path, time); // what was made in them changed it
         }
         return true;
     }
 
-    // Null where it is there. Links on the way are followed inside the image; what they lead to is where the point is made.
+    // Null where it is there. Links are followed inside the image, also the last one: a mount would follow it, and /etc/resolv.conf often is one.
     private static string? Locate(LayerStack image, string path)
     {
-        if (image.Count == 0)
+        try
         {
-            return path.Trim('/');
+            string real = image.ResolvePath(path);
+            return real.Length == 0 || image.TryFind(real) is not null ? null : real;
         }
-        if (image.TryFind(path, follow: true) is not null)
+        catch (LinuxException e) when (e.Errno is Errno.ENOTDIR or Errno.ELOOP)
         {
-            return null;
-        }
-        string trimmed = path.Trim('/');
-        int slash = trimmed.LastIndexOf('/');
-        if (slash < 0)
-        {
-            return trimmed;
-        }
-        string parent = trimmed[..slash];
-        string real = image.TryFind(parent, follow: true) is { } directory ? directory.Path : Locate(image, parent) ?? parent;
-        return real.Length == 0 ? trimmed[(slash + 1)..] : real + trimmed[slash..];
-    }
-
-    private static void MakeDirectory(LayerStack image, RootedDirectory root, string path)
-    {
-        if (root.TryGetStatus(path) is null)
-        {
-            root.CreateDirectory(path, 0b111_101_101);
-            UpCopier.Dress(image, path, root);
+            throw new StrataException(ErrorKind.Invalid, $"mount point {path}: {(e.Errno is Errno.ELOOP ? "its links go round in the image" : "a file of the image is in the way")}", e);
         }
     }
-}
 
-/// <summary>Brings things of a stack up into a directory, looking as they do.</summary>
-internal static class UpCopier
-{
-    /// <summary>Copies one file, link or device with the folders on its way.</summary>
-    internal static void Copy(LayerStack stack, string path, RootedDirectory target)
+    private static void MakeDirectory(LayerStack image, RootedDirectory root, string path, List<(string Path, FileTime Time)> made)
     {
-        LayerNode node = stack.TryFind(path) ?? throw new StrataException(ErrorKind.Invalid, $"layer: a hard link to «{path}», which no layer has");
-        string[] parts = path.Split('/');
-        for (int i = 1; i < parts.Length; i++)
+        if (path.Length > 0)
         {
-            string parent = string.Join('/', parts[..i]);
-            if (target.TryGetStatus(parent) is null)
+            if (root.TryGetStatus(path) is { } there)
             {
-                target.CreateDirectory(parent, 0b111_101_101);
-                Dress(stack, parent, target);
-            }
-        }
-        switch (node.Status.Kind)
-        {
-            case FileKind.Regular:
-                using (SafeFileHandle source = stack.OpenFile(node))
-                using (SafeFileHandle copy = target.CreateFile(path, node.Status.Mode))
+                if (there.Kind != FileKind.Directory)
                 {
-                    FileCopy.Copy(source, copy);
+                    throw new StrataException(ErrorKind.Invalid, $"mount point /{path}: wanted as a file, and as a directory");
                 }
-                break;
-            case FileKind.SymbolicLink:
-                target.CreateSymbolicLink(path, stack.ReadLink(node));
-                break;
-            case FileKind.Directory:
-                return; // the caller refuses a link to it
-            default:
-                target.CreateNode(path, node.Status.Kind, node.Status.Mode, node.Status.DeviceMajor, node.Status.DeviceMinor);
-                break;
-        }
-        Dress(stack, path, target);
-    }
-
-    /// <summary>Gives what is at a path in the target the looks of what is there in the stack; nothing where the stack has nothing.</summary>
-    internal static void Dress(LayerStack stack, string path, RootedDirectory target)
-    {
-        if (stack.TryFind(path) is not { } node)
-        {
-            if (path.Length == 0)
-            {
-                target.SetMode("", 0b111_101_101);
+                return;
             }
-            return;
+            root.CreateDirectory(path, DirectoryMode);
         }
-        target.SetOwner(path, node.Status.Uid, node.Status.Gid);
-        if (node.Status.Kind != FileKind.SymbolicLink)
+        if (image.TryFind(path) is { } node)
         {
-            target.SetMode(path, node.Status.Mode);
-            foreach ((string name, byte[] value) in stack.GetXattrs(node))
-            {
-                target.SetXattr(path, name, value);
-            }
+            UpCopier.Dress(image, node, path, root);
+            made.Add((path, node.Status.Modified));
         }
-        target.SetTimes(path, node.Status.Modified);
+        else if (path.Length == 0)
+        {
+            root.SetMode("", DirectoryMode);
+        }
     }
 }

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using Strata.Content;
 using Strata.Layers;
 using Strata.Linux;
@@ -16,11 +15,13 @@ namespace Strata.Snapshots;
 /// active/KEY/               upper/ work/ init/ snapshot.json
 /// </code>
 /// </summary>
-public sealed class OverlaySnapshotter : ISnapshotter
+public sealed partial class OverlaySnapshotter : ISnapshotter
 {
+    private const int MaxLowers = 500; // OVL_MAX_STACK of fs/overlayfs
     private readonly StoreLayout _layout;
+    private readonly OverlayTrees _trees;
 
-    private OverlaySnapshotter(StoreLayout layout) => _layout = layout;
+    private OverlaySnapshotter(StoreLayout layout) => (_layout, _trees) = (layout, new OverlayTrees(layout));
 
     /// <summary>Opens the snapshots of a store.</summary>
     public static OverlaySnapshotter Open(StoreLayout layout)
@@ -30,76 +31,48 @@ public sealed class OverlaySnapshotter : ISnapshotter
     }
 
     /// <inheritdoc/>
-    public async ValueTask<CommittedSnapshot> ApplyAsync(CommittedSnapshot? parent, Descriptor layer, Digest diffId, IContentSource source, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(layer);
-        ArgumentNullException.ThrowIfNull(source);
-        if (TryRead(ChainId.Of(parent?.ChainId, diffId)) is { } there)
-        {
-            return there;
-        }
-        StoreDirectory.Create(_layout.Trees);
-        // One process unpacks a layer; the others wait and find it. The lock file's name cannot be a tree's.
-        using FileLock turn = await FileLock.AcquireAsync(Path.Combine(_layout.Trees, ".lock-" + diffId.Hex.ToString()[..16]), exclusive: true, cancellationToken).ConfigureAwait(false);
-        string tree = diffId.Hex.ToString();
-        if (TryReadTree(tree) is not { } record)
-        {
-            Stream blob = await source.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
-            await using (blob.ConfigureAwait(false))
-            {
-                (tree, record) = Unpack(parent, blob, diffId, cancellationToken);
-            }
-        }
-        return Record(parent, diffId, tree, record.ContentBytes);
-    }
-
-    /// <inheritdoc/>
     public ValueTask<CommittedSnapshot?> TryGetAsync(IReadOnlyList<Digest> diffIds, CancellationToken cancellationToken = default)
         => ValueTask.FromResult(ChainId.Of(diffIds) is { } chain ? TryRead(chain) : null);
 
     /// <inheritdoc/>
-    public ValueTask<ActiveSnapshot> PrepareAsync(string key, CommittedSnapshot? parent, IReadOnlyList<MountPoint>? mountPoints = null, CancellationToken cancellationToken = default)
+    public async ValueTask<ActiveSnapshot> PrepareAsync(string key, CommittedSnapshot? parent, IReadOnlyList<MountPoint>? mountPoints = null, CancellationToken cancellationToken = default)
     {
-        string folder = ActivePath(key);
-        if (Directory.Exists(folder))
+        string folder = ActivePath(key), staging = _layout.NewIngestPath("active");
+        bool isPlaced = false;
+        try
         {
-            throw new StrataException(ErrorKind.Conflict, $"snapshot {key}: there is one already");
+            StoreDirectory.Create(_layout.Active);
+            StoreDirectory.Create(_layout.Trees);
+            using FileLock names = await LockNamesAsync(exclusive: false, cancellationToken).ConfigureAwait(false);
+            if (parent is not null)
+            {
+                KeepNamed(parent);
+            }
+            bool hasInit = MakeActive(staging, parent, mountPoints ?? []);
+            Durability.Rename(staging, folder, replace: false);
+            isPlaced = true;
+            return new ActiveSnapshot(key, parent, hasInit);
         }
-        Directory.CreateDirectory(Path.Combine(folder, "work"));
-        string upper = Path.Combine(folder, "upper");
-        Directory.CreateDirectory(upper);
-        string[] lowers = Trees(parent);
-        bool hasInit;
-        using (RootedDirectory root = RootedDirectory.Open(upper))
-        using (var stack = new LayerStack(lowers))
+        catch (LinuxException e) when (e.Errno is Errno.EEXIST or Errno.ENOTEMPTY && e.Call == "rename")
         {
-            // The root of the union is the upper's root: it looks like the image's.
-            if (stack.TryFind("") is { } top)
-            {
-                root.SetOwner("", top.Status.Uid, top.Status.Gid);
-                root.SetMode("", top.Status.Mode);
-                root.SetTimes("", top.Status.Modified);
-            }
-            else
-            {
-                root.SetMode("", 0b111_101_101);
-            }
-            hasInit = MountPoints.Make(Path.Combine(folder, "init"), stack, mountPoints ?? [], always: parent is null);
+            throw new StrataException(ErrorKind.Conflict, $"snapshot {key}: there is one already", e);
         }
-        var record = new ActiveRecord(parent?.ChainId, hasInit);
-        AtomicFile.Write(Path.Combine(folder, "snapshot.json"), JsonSerializer.SerializeToUtf8Bytes(record, SnapshotJsonContext.Default.ActiveRecord), durable: false);
-        return ValueTask.FromResult(new ActiveSnapshot(key, parent, hasInit));
+        finally
+        {
+            if (!isPlaced)
+            {
+                FileSystems.RemoveTree(staging);
+            }
+        }
     }
 
     /// <inheritdoc/>
     public ValueTask<ActiveSnapshot?> TryOpenActiveAsync(string key, CancellationToken cancellationToken = default)
     {
-        byte[]? json = AtomicFile.TryRead(Path.Combine(ActivePath(key), "snapshot.json"));
-        if (json is null)
+        if (TryReadActive(key) is not { } record)
         {
             return ValueTask.FromResult<ActiveSnapshot?>(null);
         }
-        ActiveRecord record = Parse(json, SnapshotJsonContext.Default.ActiveRecord, $"snapshot {key}");
         CommittedSnapshot? parent = record.Parent is { } chain ? TryRead(chain) ?? throw new StrataException(ErrorKind.Corrupt, $"snapshot {key}: its layers {chain} are gone") : null;
         return ValueTask.FromResult<ActiveSnapshot?>(new ActiveSnapshot(key, parent, record.HasInit));
     }
@@ -108,7 +81,7 @@ public sealed class OverlaySnapshotter : ISnapshotter
     public ValueTask<IReadOnlyList<Change>> GetChangesAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(snapshot);
-        using var scanner = new ChangeScanner(Upper(snapshot), Trees(snapshot.Parent));
+        using ChangeScanner scanner = Scan(snapshot);
         return ValueTask.FromResult<IReadOnlyList<Change>>(scanner.List());
     }
 
@@ -116,15 +89,14 @@ public sealed class OverlaySnapshotter : ISnapshotter
     public ValueTask<bool> WriteChangesAsync(ActiveSnapshot snapshot, Stream tar, SnapshotDiffOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(snapshot);
-        using var scanner = new ChangeScanner(Upper(snapshot), Trees(snapshot.Parent));
-        if (scanner.IsEmpty)
+        using ChangeScanner scanner = Scan(snapshot);
+        using var layer = new LayerWriter(tar);
+        if (scanner.Write(layer, options ?? new SnapshotDiffOptions(), cancellationToken) is not { } changes)
         {
             return ValueTask.FromResult(false);
         }
-        using var layer = new LayerWriter(tar);
-        scanner.Write(layer, options ?? new SnapshotDiffOptions(), cancellationToken);
         layer.Finish();
-        File.WriteAllText(Path.Combine(ActivePath(snapshot.Key), "bytes"), layer.ContentBytes.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        AtomicFile.Write(ChangesPath(snapshot), JsonSerializer.SerializeToUtf8Bytes(changes, SnapshotJsonContext.Default.ChangesRecord), durable: false);
         return ValueTask.FromResult(true);
     }
 
@@ -132,23 +104,26 @@ public sealed class OverlaySnapshotter : ISnapshotter
     public async ValueTask<CommittedSnapshot> CommitAsync(ActiveSnapshot snapshot, Digest diffId, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(snapshot);
-        string tree = diffId.Hex.ToString(), path = Path.Combine(_layout.Trees, tree), folder = ActivePath(snapshot.Key);
+        byte[] json = AtomicFile.TryRead(ChangesPath(snapshot), int.MaxValue) ?? throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.Key}: its changes were not written as a layer");
+        ChangesRecord changes = SnapshotJsonContext.Parse(json, SnapshotJsonContext.Default.ChangesRecord, $"snapshot {snapshot.Key}");
         StoreDirectory.Create(_layout.Trees);
-        string bytesPath = Path.Combine(folder, "bytes");
-        long bytes = File.Exists(bytesPath) ? long.Parse(await File.ReadAllTextAsync(bytesPath, cancellationToken).ConfigureAwait(false), System.Globalization.CultureInfo.InvariantCulture) : 0;
-        if (TryReadTree(tree) is { } there)
+        using TreeLock turn = await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, ".lock-" + OverlayTrees.NameOf(diffId)), cancellationToken).ConfigureAwait(false);
+        using FileLock names = await LockNamesAsync(exclusive: false, cancellationToken).ConfigureAwait(false); // what is found stays
+        OverlayTree tree = FindFitting(snapshot.Parent, diffId) ?? Freeze(snapshot, diffId, changes);
+        var committed = new CommittedSnapshot(diffId, snapshot.Parent, tree.Name, tree.Record.ContentBytes, tree.Record.HidesAllBelow);
+        string record = StageRecord(committed);
+        Durability.SyncFileSystem(_layout.Ingest);
+        if (tree.IsStaged)
         {
-            bytes = there.ContentBytes;
+            // Moved when all is on disk: a disk that fails in the sync leaves the snapshot as it was.
+            Durability.Rename(Upper(snapshot), tree.Files, replace: false);
+            Durability.SyncDirectory(tree.Folder);
         }
-        else
+        if (!await TryPublishAsync(committed, record, tree.IsStaged ? [tree] : [], cancellationToken).ConfigureAwait(false))
         {
-            string staging = _layout.NewIngestPath("tree");
-            Directory.CreateDirectory(staging);
-            Durability.Rename(Path.Combine(folder, "upper"), Path.Combine(staging, "fs"), replace: false);
-            Publish(staging, path, bytes);
+            throw new StrataException(ErrorKind.NotFound, $"snapshot {snapshot.Key}: the layers below it were removed");
         }
-        CommittedSnapshot committed = Record(snapshot.Parent, diffId, tree, bytes);
-        FileSystems.RemoveTree(folder);
+        RemoveActive(snapshot.Key);
         return committed;
     }
 
@@ -157,28 +132,30 @@ public sealed class OverlaySnapshotter : ISnapshotter
     {
         // nofollow: a redirect planted in a layer leads nowhere. No index, no metacopy: lowers are shared by many uppers.
         List<string> options = ["redirect_dir=nofollow", "index=off", "metacopy=off", "xino=off"];
-        switch (snapshot)
+        if (snapshot is ActiveSnapshot active)
         {
-            case ActiveSnapshot active:
-                string folder = ActivePath(active.Key);
-                if (active.HasInit)
-                {
-                    options.Add("lowerdir+=" + Path.Combine(folder, "init"));
-                }
-                options.AddRange(Trees(active.Parent).Reverse().Select(t => "lowerdir+=" + t));
-                options.AddRange(["upperdir=" + Upper(active), "workdir=" + Path.Combine(folder, "work")]);
-                return [new MountSpec("overlay", "strata", target, options)];
-            case CommittedSnapshot committed:
-                string[] trees = Trees(committed);
-                if (trees.Length == 1)
-                {
-                    return [new MountSpec("", trees[0], target, [], MountFlags.Bind | MountFlags.ReadOnly)];
-                }
-                options.AddRange(trees.Reverse().Select(t => "lowerdir+=" + t));
-                return [new MountSpec("overlay", "strata", target, options, MountFlags.ReadOnly)];
-            default:
-                throw new System.Diagnostics.UnreachableException();
+            string folder = ActivePath(active.Key);
+            AddLowers(options, [.. VisibleTrees(active.Parent), .. active.HasInit ? [Path.Combine(folder, "init")] : Array.Empty<string>()]);
+            options.AddRange(["upperdir=" + Upper(active), "workdir=" + Path.Combine(folder, "work")]);
+            return [new MountSpec("overlay", "strata", target, options)];
         }
+        string[] trees = VisibleTrees((CommittedSnapshot)snapshot);
+        if (trees.Length == 1)
+        {
+            // overlayfs takes no single lower; and a bottom layer has no whiteouts that it would have to hide.
+            return [new MountSpec("", trees[0], target, [], MountFlags.Bind | MountFlags.ReadOnly)];
+        }
+        AddLowers(options, trees);
+        return [new MountSpec("overlay", "strata", target, options, MountFlags.ReadOnly)];
+    }
+
+    private static void AddLowers(List<string> options, string[] trees)
+    {
+        if (trees.Length > MaxLowers)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"an overlay of {trees.Length} directories: Linux joins at most {MaxLowers}") { Hint = "flatten the image: strata export, then strata import" };
+        }
+        options.AddRange(trees.Reverse().Select(t => "lowerdir+=" + t));
     }
 
     /// <inheritdoc/>
@@ -198,12 +175,14 @@ public sealed class OverlaySnapshotter : ISnapshotter
     public LayerStack OpenStack(Snapshot snapshot)
     {
         ArgumentNullException.ThrowIfNull(snapshot);
-        return snapshot is ActiveSnapshot active ? new LayerStack([.. Trees(active.Parent), Upper(active)]) : new LayerStack(Trees((CommittedSnapshot)snapshot));
+        return snapshot is ActiveSnapshot active
+            ? new LayerStack([.. AllTrees(active.Parent), Upper(active)], FirstVisible(active.Parent))
+            : OpenCommitted((CommittedSnapshot)snapshot);
     }
 
     /// <inheritdoc/>
     public IReadOnlyList<string> GetDirectories(Snapshot snapshot)
-        => snapshot is ActiveSnapshot active ? [.. Trees(active.Parent), Upper(active)] : Trees((CommittedSnapshot)snapshot);
+        => snapshot is ActiveSnapshot active ? [.. VisibleTrees(active.Parent), Upper(active)] : VisibleTrees((CommittedSnapshot)snapshot);
 
     /// <inheritdoc/>
     public long GetDiskUsage(Snapshot snapshot) => snapshot switch
@@ -228,142 +207,178 @@ public sealed class OverlaySnapshotter : ISnapshotter
     }
 
     /// <inheritdoc/>
-    public ValueTask RemoveAsync(Snapshot snapshot, CancellationToken cancellationToken = default)
+    public async ValueTask RemoveAsync(Snapshot snapshot, CancellationToken cancellationToken = default)
     {
         switch (snapshot)
         {
             case ActiveSnapshot active:
-                FileSystems.RemoveTree(ActivePath(active.Key));
+                RemoveActive(active.Key);
                 break;
             case CommittedSnapshot committed:
-                Remove(committed);
+                await RemoveAsync(committed, cancellationToken).ConfigureAwait(false);
                 break;
         }
-        return ValueTask.CompletedTask;
     }
 
-    private void Remove(CommittedSnapshot snapshot)
+    /// <inheritdoc/>
+    public async ValueTask<long> SweepAsync(bool dryRun = false, CancellationToken cancellationToken = default)
     {
-        (IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys) = List();
-        if (all.Any(s => s.Parent?.ChainId == snapshot.ChainId)
-            || keys.Any(k => AtomicFile.TryRead(Path.Combine(ActivePath(k), "snapshot.json")) is { } json && Parse(json, SnapshotJsonContext.Default.ActiveRecord, k).Parent == snapshot.ChainId))
+        if (!Directory.Exists(_layout.Trees))
         {
-            throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.ChainId}: another one is based on it");
+            return 0;
         }
-        AtomicFile.Delete(RecordPath(snapshot.ChainId));
-        if (all.Any(s => s.ChainId != snapshot.ChainId && s.Tree == snapshot.Tree))
+        using FileLock names = await LockNamesAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+        HashSet<string> used = TreesOf(List().Committed);
+        long bytes = 0;
+        foreach (string name in _trees.List().Where(n => !used.Contains(n)))
+        {
+            bytes += FileSystems.GetDiskUsage(Path.Combine(_layout.Trees, name));
+            if (!dryRun)
+            {
+                _trees.Remove(name);
+            }
+        }
+        return bytes;
+    }
+
+    private async ValueTask RemoveAsync(CommittedSnapshot snapshot, CancellationToken cancellationToken)
+    {
+        if (!Directory.Exists(_layout.Trees))
         {
             return;
         }
-        // A rename first: what is half removed is no tree any more.
-        string tree = Path.Combine(_layout.Trees, snapshot.Tree), trash = _layout.NewIngestPath("removed");
-        if (Directory.Exists(tree))
+        using FileLock names = await LockNamesAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+        (IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys) = List();
+        if (all.Any(s => s.ChainId != snapshot.ChainId && s.Stack.Any(l => l.ChainId == snapshot.ChainId)))
         {
-            Durability.Rename(tree, trash, replace: false);
-            FileSystems.RemoveTree(trash);
+            throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.ChainId}: another one is based on it");
+        }
+        if (keys.FirstOrDefault(k => TryReadActive(k)?.Parent == snapshot.ChainId) is { } user)
+        {
+            throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.ChainId}: {user} is based on it");
+        }
+        AtomicFile.Delete(RecordPath(snapshot.ChainId));
+        HashSet<string> used = TreesOf(all.Where(s => s.ChainId != snapshot.ChainId));
+        foreach (string name in TreesOf([snapshot]).Where(n => !used.Contains(n)))
+        {
+            _trees.Remove(name);
         }
     }
 
-    private (string Tree, TreeRecord Record) Unpack(CommittedSnapshot? parent, Stream blob, Digest diffId, CancellationToken cancellationToken)
+    private static HashSet<string> TreesOf(IEnumerable<CommittedSnapshot> snapshots) => [.. snapshots.SelectMany(s => s.Stack).Select(s => s.Tree)];
+
+    private void RemoveActive(string key)
     {
-        string staging = _layout.NewIngestPath("tree"), files = Path.Combine(staging, "fs");
-        Directory.CreateDirectory(files);
+        // It loses its name first: killed half-way, there is none, and not half of one.
+        string trash = _layout.NewIngestPath("removed");
         try
         {
-            bool copiedUp = false;
-            long bytes;
-            using (RootedDirectory root = RootedDirectory.Open(files))
-            using (var below = new LayerStack(Trees(parent)))
-            using (var reader = new LayerReader(blob))
+            Durability.Rename(ActivePath(key), trash, replace: false);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return;
+        }
+        FileSystems.RemoveTree(trash);
+    }
+
+    // Makes all of an active snapshot at a place where nobody looks; true where mount points were made.
+    private bool MakeActive(string folder, CommittedSnapshot? parent, IReadOnlyList<MountPoint> mountPoints)
+    {
+        string upper = Path.Combine(folder, "upper");
+        Directory.CreateDirectory(upper);
+        Directory.CreateDirectory(Path.Combine(folder, "work"));
+        using LayerStack stack = OpenCommitted(parent);
+        using (RootedDirectory root = RootedDirectory.Open(upper))
+        {
+            // The root of the union is the upper's root: it looks like the image's.
+            if (stack.TryFind("") is { } top)
+            {
+                UpCopier.Dress(stack, top, "", root);
+            }
+            else
             {
                 root.SetMode("", 0b111_101_101);
-                var options = new ExtractOptions
-                {
-                    OverlayWhiteouts = true,
-                    CopyUp = path =>
-                    {
-                        copiedUp = true;
-                        UpCopier.Copy(below, path, root);
-                    },
-                };
-                bytes = LayerExtractor.Extract(reader, root, options, cancellationToken);
-                if (reader.DiffId != diffId)
-                {
-                    throw new DigestMismatchException(diffId, reader.DiffId, "layer");
-                }
             }
-            string tree = copiedUp ? ChainId.Of(parent?.ChainId, diffId).Hex.ToString() + ".chain" : diffId.Hex.ToString();
-            Publish(staging, Path.Combine(_layout.Trees, tree), bytes);
-            return (tree, new TreeRecord(bytes));
         }
-        catch (Exception)
-        {
-            FileSystems.RemoveTree(staging);
-            throw;
-        }
+        bool hasInit = MountPoints.Make(Path.Combine(folder, "init"), stack, mountPoints, always: parent is null);
+        AtomicFile.Write(Path.Combine(folder, "snapshot.json"), JsonSerializer.SerializeToUtf8Bytes(new ActiveRecord(hasInit, parent?.ChainId), SnapshotJsonContext.Default.ActiveRecord), durable: false);
+        return hasInit;
     }
 
-    // One syncfs for the whole tree, then its name.
-    private void Publish(string staging, string path, long bytes)
+    // Something is about to stand on a snapshot: it must be there, and be there by its name.
+    private void KeepNamed(CommittedSnapshot snapshot)
     {
-        AtomicFile.Write(Path.Combine(staging, "tree.json"), JsonSerializer.SerializeToUtf8Bytes(new TreeRecord(bytes), SnapshotJsonContext.Default.TreeRecord), durable: false);
-        Fail.Point("snapshot.before-sync");
-        Durability.SyncFileSystem(staging);
-        Fail.Point("snapshot.before-rename");
-        try
+        if (File.Exists(RecordPath(snapshot.ChainId)))
         {
-            Durability.Rename(staging, path, replace: false);
+            return;
         }
-        catch (LinuxException e) when (e.Errno is Errno.EEXIST or Errno.ENOTEMPTY)
+        if (!IsWhole(snapshot))
         {
-            FileSystems.RemoveTree(staging); // another process was first: the same files
+            throw new StrataException(ErrorKind.NotFound, $"snapshot {snapshot.ChainId}: it was removed");
         }
-        Fail.Point("snapshot.after-rename");
-        Durability.SyncDirectory(_layout.Trees);
+        AtomicFile.Write(RecordPath(snapshot.ChainId), JsonSerializer.SerializeToUtf8Bytes(StackRecord.Of(snapshot), SnapshotJsonContext.Default.StackRecord));
     }
 
-    private CommittedSnapshot Record(CommittedSnapshot? parent, Digest diffId, string tree, long bytes)
+    private OverlayTree? FindFitting(CommittedSnapshot? parent, Digest diffId)
     {
-        var snapshot = new CommittedSnapshot(diffId, parent, tree, bytes);
-        if (!File.Exists(RecordPath(snapshot.ChainId)))
-        {
-            var record = new StackRecord([.. snapshot.Stack.Select(s => new StackLayer(s.DiffId, s.Tree, s.ContentBytes))]);
-            AtomicFile.Write(RecordPath(snapshot.ChainId), JsonSerializer.SerializeToUtf8Bytes(record, SnapshotJsonContext.Default.StackRecord));
-        }
-        return snapshot;
-    }
-
-    private CommittedSnapshot? TryRead(Digest chain)
-    {
-        if (AtomicFile.TryRead(RecordPath(chain)) is not { } json)
+        if (_trees.TryFind(OverlayTrees.NameOf(diffId)) is not { } tree)
         {
             return null;
         }
-        CommittedSnapshot? top = null;
-        foreach (StackLayer layer in Parse(json, SnapshotJsonContext.Default.StackRecord, $"snapshot {chain}").Layers)
-        {
-            top = new CommittedSnapshot(layer.DiffId, top, layer.Tree, layer.Bytes);
-        }
-        // A record whose files were taken away by hand is as good as none: the layer is unpacked anew.
-        return top is not null && Directory.Exists(Path.Combine(_layout.Trees, top.Tree, "fs")) ? top : null;
+        using LayerStack below = OpenCommitted(parent);
+        return OverlayTrees.Fits(tree, below) ? tree : _trees.TryFind(OverlayTrees.NameOfChain(ChainId.Of(parent?.ChainId, diffId)));
     }
 
-    private TreeRecord? TryReadTree(string tree)
-        => AtomicFile.TryRead(Path.Combine(_layout.Trees, tree, "tree.json")) is { } json ? Parse(json, SnapshotJsonContext.Default.TreeRecord, $"tree {tree}") : null;
-
-    private static T Parse<T>(byte[] json, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, string what)
+    // A tree that has all but its files: those are still the snapshot's.
+    private OverlayTree Freeze(ActiveSnapshot snapshot, Digest diffId, ChangesRecord changes)
     {
-        try
+        using (ChangeScanner scanner = Scan(snapshot))
         {
-            return JsonSerializer.Deserialize(json, type) ?? throw new JsonException("null");
+            scanner.Settle(changes);
         }
-        catch (JsonException e)
-        {
-            throw new StrataException(ErrorKind.Corrupt, $"{what}: its record is not readable: {e.Message}", e) { Hint = "see strata system check --repair" };
-        }
+        // The name of the layer may be taken by a tree that fits other stacks.
+        string name = _trees.TryFind(OverlayTrees.NameOf(diffId)) is null ? OverlayTrees.NameOf(diffId) : OverlayTrees.NameOfChain(ChainId.Of(snapshot.Parent?.ChainId, diffId));
+        var tree = new OverlayTree(name, _layout.NewIngestPath("tree"), new TreeRecord(changes.ContentBytes, false, changes.Implied, changes.Hiding), IsStaged: true);
+        Directory.CreateDirectory(tree.Folder);
+        OverlayTrees.WriteRecord(tree.Folder, tree.Record);
+        return tree;
     }
 
-    private string[] Trees(CommittedSnapshot? top) => [.. (top?.Stack ?? []).Select(s => Path.Combine(_layout.Trees, s.Tree, "fs"))];
+    private ChangeScanner Scan(ActiveSnapshot snapshot) => new(Upper(snapshot), OpenCommitted(snapshot.Parent));
+
+    private ValueTask<FileLock> LockNamesAsync(bool exclusive, CancellationToken cancellationToken)
+        => FileLock.AcquireAsync(Path.Combine(_layout.Trees, ".lock"), exclusive, cancellationToken);
+
+    // A record whose files were taken away by hand is as good as none: the layers are unpacked anew.
+    private CommittedSnapshot? TryRead(Digest chain)
+        => AtomicFile.TryRead(RecordPath(chain), int.MaxValue) is { } json
+            && SnapshotJsonContext.Parse(json, SnapshotJsonContext.Default.StackRecord, $"snapshot {chain}").ToSnapshot() is { } top && IsWhole(top) ? top : null;
+
+    private ActiveRecord? TryReadActive(string key)
+        => AtomicFile.TryRead(Path.Combine(ActivePath(key), "snapshot.json")) is { } json
+            ? SnapshotJsonContext.Parse(json, SnapshotJsonContext.Default.ActiveRecord, $"snapshot {key}")
+            : null;
+
+    private bool IsWhole(CommittedSnapshot snapshot) => snapshot.Stack.All(s => Directory.Exists(_trees.FilesOf(s.Tree)));
+
+    private LayerStack OpenCommitted(CommittedSnapshot? top) => new(AllTrees(top), FirstVisible(top));
+
+    private string[] AllTrees(CommittedSnapshot? top) => [.. (top?.Stack ?? []).Select(s => _trees.FilesOf(s.Tree))];
+
+    private static int FirstVisible(CommittedSnapshot? top)
+    {
+        int first = (top?.Stack.Count ?? 0) - 1;
+        for (CommittedSnapshot? at = top; at is { HidesAllBelow: false, Parent: not null }; at = at.Parent)
+        {
+            first--;
+        }
+        return Math.Max(0, first);
+    }
+
+    private string[] VisibleTrees(CommittedSnapshot? top) => AllTrees(top)[FirstVisible(top)..];
+
+    private string ChangesPath(ActiveSnapshot snapshot) => Path.Combine(ActivePath(snapshot.Key), "layer.json");
 
     private string RecordPath(Digest chain) => Path.Combine(_layout.Snapshots, chain.Hex.ToString() + ".json");
 
@@ -378,19 +393,3 @@ public sealed class OverlaySnapshotter : ISnapshotter
         return Path.Combine(_layout.Active, key);
     }
 }
-
-/// <summary>Records of snapshots.</summary>
-internal sealed record ActiveRecord(Digest? Parent, bool HasInit);
-
-internal sealed record TreeRecord(long ContentBytes);
-
-internal sealed record StackLayer(Digest DiffId, string Tree, long Bytes);
-
-internal sealed record StackRecord(StackLayer[] Layers);
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(ActiveRecord))]
-[JsonSerializable(typeof(TreeRecord))]
-[JsonSerializable(typeof(StackRecord))]
-internal sealed partial class SnapshotJsonContext : JsonSerializerContext;

@@ -1,0 +1,578 @@
+using System.Collections.Immutable;
+using Microsoft.Win32.SafeHandles;
+using Strata.Layers;
+using Strata.Linux;
+
+namespace Strata.Snapshots;
+
+/// <summary>What the directory that a layer goes into will be.</summary>
+internal enum ExtractionKind
+{
+    /// <summary>A file system of its own, which may have files: whiteouts remove.</summary>
+    Plain,
+    /// <summary>An overlay lower; what lies below is not known.</summary>
+    OverlayAlone,
+    /// <summary>An overlay lower on a stack that is known.</summary>
+    OverlayOnStack,
+}
+
+/// <summary>A layer has a hard link to a file that it does not have itself.</summary>
+internal sealed class NeedsLayersBelowException() : Exception("the layer has hard links to files of the layers below");
+
+/// <summary>
+/// One layer on its way into a directory. The result is what unpacking entry by entry onto the layers below would give: the last entry of a name
+/// wins, links on the way are followed inside, and a whiteout hides what is below and nothing of its own layer, wherever in the archive it stands
+/// (image-spec/layer.md#whiteouts); so whiteouts are written at the end.
+/// </summary>
+internal sealed class LayerExtraction
+{
+    private const int CopyBytes = 1 << 18;
+    private const int SetGidBit = 0b10_000_000_000, SetIdBits = 0b110_000_000_000;
+    private const int DefaultMode = 0b111_101_101;
+    private readonly RootedDirectory _target;
+    private readonly ExtractOptions _options;
+    private readonly LayerStack? _below;
+    private readonly bool _overlay;
+    private readonly byte[] _copy = new byte[CopyBytes];
+    private readonly Folder _root;
+    private readonly HashSet<string> _copiedUp = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _own = new(StringComparer.Ordinal); // plain only: what a whiteout must not remove
+    private string? _lastParent;
+    private Folder? _lastFolder;
+    private long _contentBytes;
+
+    internal LayerExtraction(RootedDirectory target, ExtractOptions options, ExtractionKind kind, LayerStack? below)
+    {
+        (_target, _options, _below, _overlay) = (target, options, below, kind != ExtractionKind.Plain);
+        _root = new Folder(null, "", "") { IsMade = _overlay };
+        if (_overlay)
+        {
+            Dress(_root);
+        }
+    }
+
+    /// <summary>Puts one entry.</summary>
+    internal void Put(LayerEntry entry, Stream content)
+    {
+        string path = _options.Prefix.Length == 0 ? entry.Path : entry.Path.Length == 0 ? _options.Prefix : _options.Prefix + "/" + entry.Path;
+        if (entry is DirectoryEntry directory)
+        {
+            PutDirectory(path, directory.Metadata);
+            return;
+        }
+        if (entry is OpaqueEntry)
+        {
+            PutOpaque(path);
+            return;
+        }
+        Folder parent = ParentOf(path, out string name, out string real);
+        if (entry is WhiteoutEntry)
+        {
+            PutWhiteout(parent, name, real);
+            return;
+        }
+        if (!_overlay)
+        {
+            Evict(parent, name, real);
+            _own.Add(real);
+        }
+        try
+        {
+            PutNode(parent, real, (NodeEntry)entry, content);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _overlay)
+        {
+            // An archive that has a name twice, which is rare: asking before each of its entries would cost more.
+            Evict(parent, name, real);
+            PutNode(parent, real, (NodeEntry)entry, content);
+        }
+        if (parent is { IsMade: true, IsNamed: false })
+        {
+            parent.Time = Later(parent.Time, ((NodeEntry)entry).Metadata.Modified);
+        }
+    }
+
+    /// <summary>Writes whiteouts, and last the times of directories: what was put into them changed those.</summary>
+    internal ExtractedTree Finish()
+    {
+        List<string> implied = [], hiding = [];
+        var pending = new Stack<(Folder Folder, bool Left)>();
+        pending.Push((_root, false));
+        while (pending.TryPop(out (Folder Folder, bool Left) at))
+        {
+            Folder folder = at.Folder;
+            if (at.Left)
+            {
+                if (folder.Time is { } time)
+                {
+                    _target.SetTimes(folder.Path, time);
+                }
+                continue;
+            }
+            bool seesBelow = SeesBelow(folder);
+            if (_overlay && seesBelow && WriteWhiteouts(folder))
+            {
+                hiding.Add(folder.Path);
+            }
+            if (folder is { IsMade: true, IsNamed: false } && seesBelow)
+            {
+                implied.Add(folder.Path);
+            }
+            if (_overlay && folder.IsOpaque && folder.Parent is not null)
+            {
+                _target.SetXattr(folder.Path, OverlayXattrs.Opaque, "y"u8);
+            }
+            pending.Push((folder, true));
+            foreach (Folder child in folder.Children.Values)
+            {
+                pending.Push((child, false));
+            }
+        }
+        return new ExtractedTree(_contentBytes, _root.IsOpaque, implied, hiding);
+    }
+
+    private void PutNode(Folder parent, string path, NodeEntry entry, Stream content)
+    {
+        switch (entry)
+        {
+            case FileEntry file:
+                PutFile(parent, path, file, content);
+                break;
+            case SymbolicLinkEntry link:
+                _target.CreateSymbolicLink(path, link.Target);
+                SetAttributes(parent, path, link.Metadata, hasMode: false);
+                break;
+            case HardLinkEntry link:
+                PutHardLink(path, link);
+                break;
+            case DeviceEntry device:
+                _target.CreateNode(path, device.Kind, device.Metadata.Mode, device.Major, device.Minor);
+                SetAttributes(parent, path, device.Metadata, hasMode: true);
+                break;
+            default:
+                throw new System.Diagnostics.UnreachableException(entry.GetType().Name);
+        }
+    }
+
+    private void PutFile(Folder parent, string path, FileEntry file, Stream content)
+    {
+        EntryMetadata metadata = file.Metadata;
+        using SafeFileHandle handle = _target.CreateFile(path, metadata.Mode);
+        int read;
+        while ((read = content.Read(_copy, 0, CopyBytes)) > 0)
+        {
+            Files.Write(handle, _copy.AsSpan(0, read), path);
+        }
+        _contentBytes += file.Size;
+        (uint uid, uint gid) = Owner(metadata);
+        if (MustSetOwner(parent, uid, gid))
+        {
+            Files.SetOwner(handle, uid, gid, path);
+        }
+        if ((metadata.Mode & SetIdBits) != 0)
+        {
+            Files.SetMode(handle, metadata.Mode, path); // writing and a change of owner clear them
+        }
+        foreach ((string name, ImmutableArray<byte> value) in metadata.Xattrs)
+        {
+            Files.SetXattr(handle, name, value.AsSpan(), path);
+        }
+        Files.SetTimes(handle, metadata.Modified, path);
+    }
+
+    private void PutDirectory(string path, EntryMetadata metadata)
+    {
+        Folder folder = path.Trim('/').Length == 0 ? _root : NamedFolder(path, metadata);
+        (uint uid, uint gid) = Owner(metadata);
+        if (!folder.IsFresh || MustSetOwner(folder.Parent, uid, gid))
+        {
+            _target.SetOwner(folder.Path, uid, gid);
+        }
+        if (!folder.IsFresh)
+        {
+            _target.SetMode(folder.Path, metadata.Mode);
+        }
+        foreach ((string name, ImmutableArray<byte> value) in metadata.Xattrs)
+        {
+            _target.SetXattr(folder.Path, name, value.AsSpan());
+        }
+        (folder.IsFresh, folder.IsNamed, folder.Time, folder.SetsGid) = (false, true, metadata.Modified, (metadata.Mode & SetGidBit) != 0);
+        if (folder.Parent is { IsMade: true, IsNamed: false } parent)
+        {
+            parent.Time = Later(parent.Time, metadata.Modified);
+        }
+    }
+
+    private Folder NamedFolder(string path, EntryMetadata metadata)
+    {
+        Folder parent = ParentOf(path, out string name, out string real);
+        if (parent.Children.TryGetValue(name, out Folder? known))
+        {
+            return known;
+        }
+        if (!_overlay && _target.TryGetStatus(real) is { Kind: FileKind.Directory })
+        {
+            return parent.Add(name);
+        }
+        bool replaces = false;
+        if (!_overlay)
+        {
+            Evict(parent, name, real);
+        }
+        try
+        {
+            _target.CreateDirectory(real, metadata.Mode);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _overlay)
+        {
+            Evict(parent, name, real);
+            _target.CreateDirectory(real, metadata.Mode);
+            replaces = true; // what was there hid what is below
+        }
+        Folder folder = parent.Add(name);
+        (folder.IsMade, folder.IsFresh, folder.IsOpaque) = (true, true, replaces);
+        return folder;
+    }
+
+    private void PutHardLink(string path, HardLinkEntry link)
+    {
+        string existing = _options.Prefix.Length == 0 ? link.Target : _options.Prefix + "/" + link.Target;
+        FileStatus? status = _target.TryGetStatus(existing);
+        if (status is { Kind: FileKind.Directory })
+        {
+            throw Refused(link, "a directory");
+        }
+        if (status is not null)
+        {
+            if (existing == path)
+            {
+                throw Refused(link, "itself");
+            }
+            _target.CreateHardLink(path, existing);
+            return;
+        }
+        if (_overlay && _below is null)
+        {
+            throw new NeedsLayersBelowException();
+        }
+        LayerNode node = _below?.TryFind(link.Target) ?? throw Refused(link, "which is not there");
+        if (node.Status.Kind == FileKind.Directory)
+        {
+            throw Refused(link, "a directory");
+        }
+        // Both names in this layer, so that they stay one file; except where this layer took the old name away: that was a rename.
+        Folder folder = ParentOf(node.Path, out string name, out string real);
+        if (real == path || folder.Hides(name) || _target.TryGetStatus(real) is not null)
+        {
+            UpCopier.Copy(_below, node, path, _target);
+            return;
+        }
+        UpCopier.Copy(_below, node, real, _target);
+        _copiedUp.Add(real);
+        _target.CreateHardLink(path, real);
+    }
+
+    private static StrataException Refused(HardLinkEntry link, string why) => new(ErrorKind.Invalid, $"layer: «{link.Path}» is a hard link to «{link.Target}», {why}");
+
+    private void PutWhiteout(Folder parent, string name, string path)
+    {
+        if (_overlay)
+        {
+            parent.Hide(name);
+        }
+        else
+        {
+            RemoveWhatWasThere(path);
+        }
+    }
+
+    private void PutOpaque(string path)
+    {
+        if (!_overlay)
+        {
+            if (_target.TryGetStatus(path) is { Kind: FileKind.Directory })
+            {
+                RemoveChildrenThatWereThere(path);
+            }
+            return;
+        }
+        Folder folder = Enter(path);
+        folder.IsOpaque = true;
+    }
+
+    private void RemoveWhatWasThere(string path)
+    {
+        if (_own.Contains(path))
+        {
+            return;
+        }
+        if (IsMadeHere(path))
+        {
+            RemoveChildrenThatWereThere(path);
+            return;
+        }
+        _target.Remove(path);
+        Forget(path);
+    }
+
+    private void RemoveChildrenThatWereThere(string directory)
+    {
+        foreach (string name in _target.GetNames(directory))
+        {
+            RemoveWhatWasThere(directory.Length == 0 ? name : directory + "/" + name);
+        }
+    }
+
+    // Whether an entry of this archive is the directory, or is in it.
+    private bool IsMadeHere(string path) => Find(path) is { } folder && (folder.IsMade || folder.IsNamed || folder.Children.Count > 0);
+
+    private Folder? Find(string path)
+    {
+        Folder? at = _root;
+        foreach (string name in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (!at.Children.TryGetValue(name, out at))
+            {
+                return null;
+            }
+        }
+        return at;
+    }
+
+    private void Forget(string path)
+    {
+        if (Find(path) is { Parent: { } parent } folder)
+        {
+            parent.Children.Remove(folder.Name);
+        }
+        (_lastParent, _lastFolder) = (null, null);
+    }
+
+    // True where a whiteout was written. One that hides nothing is left out where that is known.
+    private bool WriteWhiteouts(Folder folder)
+    {
+        bool any = false;
+        foreach (string name in folder.Whiteouts ?? [])
+        {
+            string path = folder.PathOf(name);
+            if (folder.Children.TryGetValue(name, out Folder? child))
+            {
+                child.IsOpaque = true;
+                continue;
+            }
+            if (_target.TryGetStatus(path) is not null)
+            {
+                if (!_copiedUp.Contains(path))
+                {
+                    continue; // a file of this layer hides as well
+                }
+                _target.Remove(path);
+            }
+            if (_below is null || _below.TryFind(path)?.Path == path)
+            {
+                _target.CreateNode(path, FileKind.CharacterDevice, 0, 0, 0);
+                any = true;
+            }
+        }
+        return any;
+    }
+
+    private Folder ParentOf(string path, out string name, out string real)
+    {
+        ReadOnlySpan<char> trimmed = path.AsSpan().Trim('/');
+        int slash = trimmed.LastIndexOf('/');
+        name = trimmed[(slash + 1)..].ToString();
+        ReadOnlySpan<char> parent = slash < 0 ? "" : trimmed[..slash];
+        if (_lastFolder is null || !parent.SequenceEqual(_lastParent))
+        {
+            string text = parent.ToString();
+            Folder folder = Enter(text);
+            (_lastParent, _lastFolder) = (text, folder);
+        }
+        real = _lastFolder.PathOf(name);
+        return _lastFolder;
+    }
+
+    // The directory a path leads to: links are followed inside, what is missing is made, and a file in the way goes, as it would one layer onto another.
+    private Folder Enter(string path)
+    {
+        Folder at = _root;
+        var rest = new Stack<string>(path.Split('/').Reverse());
+        for (int links = 0; rest.TryPop(out string? name);)
+        {
+            if (name is "" or ".")
+            {
+                continue;
+            }
+            if (name == "..")
+            {
+                at = at.Parent ?? at;
+                continue;
+            }
+            if (at.Children.TryGetValue(name, out Folder? child))
+            {
+                at = child;
+                continue;
+            }
+            if (LinkTarget(at, name) is not { } target)
+            {
+                at = EnterUnknown(at, name);
+                continue;
+            }
+            if (++links > LayerStack.MaxLinks)
+            {
+                throw new StrataException(ErrorKind.Invalid, $"layer: the way to «{path}» goes round in links");
+            }
+            at = target.StartsWith('/') ? _root : at;
+            foreach (string part in target.Split('/').Reverse())
+            {
+                rest.Push(part);
+            }
+        }
+        return at;
+    }
+
+    private string? LinkTarget(Folder at, string name)
+    {
+        string path = at.PathOf(name);
+        if (_target.TryGetStatus(path) is { } own)
+        {
+            return own.Kind == FileKind.SymbolicLink ? _target.ReadLink(path) : null;
+        }
+        return Below(at, name) is { Status.Kind: FileKind.SymbolicLink } link ? _below!.ReadLink(link) : null;
+    }
+
+    private Folder EnterUnknown(Folder at, string name)
+    {
+        string path = at.PathOf(name);
+        FileStatus? own = _target.TryGetStatus(path);
+        if (own is { Kind: FileKind.Directory } there)
+        {
+            Folder known = at.Add(name); // only a plain target has directories that were not made here
+            known.SetsGid = (there.Mode & SetGidBit) != 0;
+            return known;
+        }
+        LayerNode? below = Below(at, name);
+        if (own is not null)
+        {
+            Evict(at, name, path);
+        }
+        _target.CreateDirectory(path, DefaultMode);
+        Folder made = at.Add(name);
+        (made.IsMade, made.IsOpaque) = (true, own is not null || below is { Status.Kind: not FileKind.Directory });
+        Dress(made);
+        return made;
+    }
+
+    // A directory that no entry names looks as it does below; where that is not known or not there, as root would make it.
+    private void Dress(Folder folder)
+    {
+        LayerNode? below = folder.IsOpaque ? null : folder.Parent is null ? _below?.TryFind("") : Below(folder.Parent, folder.Name);
+        if (below is { Status.Kind: FileKind.Directory })
+        {
+            UpCopier.Dress(_below!, below, folder.Path, _target);
+            (folder.Time, folder.SetsGid) = (below.Status.Modified, (below.Status.Mode & SetGidBit) != 0);
+            return;
+        }
+        _target.SetOwner(folder.Path, 0, 0);
+        _target.SetMode(folder.Path, DefaultMode);
+        folder.Time = default(FileTime);
+    }
+
+    // What the stack below shows at a name, as far as this layer lets see it.
+    private LayerNode? Below(Folder at, string name)
+    {
+        if (_below is null || at.Hides(name) || !SeesBelow(at))
+        {
+            return null;
+        }
+        string path = at.PathOf(name);
+        return _below.TryFind(path) is { } node && node.Path == path ? node : null;
+    }
+
+    private static bool SeesBelow(Folder folder)
+    {
+        for (Folder? at = folder; at is not null; at = at.Parent)
+        {
+            if (at.IsOpaque || at.Parent?.Hides(at.Name) == true)
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void Evict(Folder parent, string name, string path)
+    {
+        if (parent.Children.Remove(name))
+        {
+            (_lastParent, _lastFolder) = (null, null);
+        }
+        _target.Remove(path);
+    }
+
+    private void SetAttributes(Folder parent, string path, EntryMetadata metadata, bool hasMode)
+    {
+        (uint uid, uint gid) = Owner(metadata);
+        if (MustSetOwner(parent, uid, gid))
+        {
+            _target.SetOwner(path, uid, gid);
+            if (hasMode && (metadata.Mode & SetIdBits) != 0)
+            {
+                _target.SetMode(path, metadata.Mode);
+            }
+        }
+        foreach ((string name, ImmutableArray<byte> value) in metadata.Xattrs)
+        {
+            _target.SetXattr(path, name, value.AsSpan());
+        }
+        _target.SetTimes(path, metadata.Modified);
+    }
+
+    private (uint Uid, uint Gid) Owner(EntryMetadata metadata) => _options.Owner ?? (metadata.Uid, metadata.Gid);
+
+    // What root makes is root's, except in a set-gid directory, which gives its group to what is made in it. Of a plain target nothing is known.
+    private bool MustSetOwner(Folder? parent, uint uid, uint gid) => uid != 0 || gid != 0 || parent is null or { SetsGid: true } || !_overlay;
+
+    private static FileTime Later(FileTime? one, FileTime other)
+        => one is { } time && (time.Seconds, time.Nanoseconds).CompareTo((other.Seconds, other.Nanoseconds)) >= 0 ? time : other;
+
+    /// <summary>A directory that entries were put into.</summary>
+    private sealed class Folder(Folder? parent, string name, string path)
+    {
+        private Dictionary<string, Folder>? _children;
+
+        internal Folder? Parent { get; } = parent;
+        internal string Name { get; } = name;
+        internal string Path { get; } = path;
+        internal Dictionary<string, Folder> Children => _children ??= new(StringComparer.Ordinal);
+
+        /// <summary>Names that whiteouts hide, in the order they came.</summary>
+        internal HashSet<string>? Whiteouts { get; private set; }
+
+        /// <summary>Made by this extraction; and just so, with its mode and without its owner.</summary>
+        internal bool IsMade { get; set; }
+        internal bool IsFresh { get; set; }
+
+        /// <summary>An entry says how it looks.</summary>
+        internal bool IsNamed { get; set; }
+        internal bool IsOpaque { get; set; }
+        internal bool SetsGid { get; set; }
+
+        /// <summary>To be set at the end; null for a directory that was there and is not named.</summary>
+        internal FileTime? Time { get; set; }
+
+        internal void Hide(string child) => (Whiteouts ??= new(StringComparer.Ordinal)).Add(child);
+
+        internal bool Hides(string child) => Whiteouts?.Contains(child) == true;
+
+        internal string PathOf(string child) => Path.Length == 0 ? child : Path + "/" + child;
+
+        internal Folder Add(string child)
+        {
+            var folder = new Folder(this, child, PathOf(child));
+            Children.Add(child, folder);
+            return folder;
+        }
+    }
+}

@@ -1,0 +1,179 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Strata.Content;
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Snapshots;
+
+public sealed partial class OverlaySnapshotter
+{
+    // Inflating and hashing have threads of their own: more layers at once would only seek.
+    private const int LayersAtOnce = 2;
+
+    /// <inheritdoc/>
+    public async ValueTask<CommittedSnapshot> ApplyAsync(CommittedSnapshot? parent, Descriptor layer, Digest diffId, IContentSource source, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        ArgumentNullException.ThrowIfNull(source);
+        return (await ApplyAsync(parent, [(layer, diffId)], source, cancellationToken).ConfigureAwait(false))!;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<CommittedSnapshot?> ApplyStackAsync(IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(layers);
+        ArgumentNullException.ThrowIfNull(source);
+        return ApplyAsync(null, layers, source, cancellationToken);
+    }
+
+    private async ValueTask<CommittedSnapshot?> ApplyAsync(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken)
+    {
+        StoreDirectory.Create(_layout.Trees);
+        while (true)
+        {
+            (CommittedSnapshot? top, int done) = FindTopmost(parent, layers);
+            if (done == layers.Count)
+            {
+                return top;
+            }
+            // All turns at once and in one order, so that two processes with the same layers in different stacks cannot wait for each other.
+            var turns = new List<TreeLock>();
+            try
+            {
+                foreach (Digest diffId in layers.Skip(done).Select(l => l.DiffId).Distinct().Order())
+                {
+                    turns.Add(await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, ".lock-" + OverlayTrees.NameOf(diffId)), cancellationToken).ConfigureAwait(false));
+                }
+                (top, done) = FindTopmost(parent, layers);
+                if (done == 0 && parent is not null && !IsWhole(parent))
+                {
+                    throw new StrataException(ErrorKind.NotFound, $"snapshot {parent.ChainId}: it was removed");
+                }
+                if (done == layers.Count || await TryStackAsync(top, [.. layers.Skip(done)], source, cancellationToken).ConfigureAwait(false) is not { } applied)
+                {
+                    continue; // somebody else has done it, or has removed a layer that this one counted on
+                }
+                return applied;
+            }
+            finally
+            {
+                turns.ForEach(t => t.Dispose());
+            }
+        }
+    }
+
+    private (CommittedSnapshot? Top, int Done) FindTopmost(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers)
+    {
+        var chains = new List<Digest>();
+        foreach ((_, Digest diffId) in layers)
+        {
+            chains.Add(ChainId.Of(chains.Count == 0 ? parent?.ChainId : chains[^1], diffId));
+        }
+        for (int i = chains.Count; i > 0; i--)
+        {
+            if (TryRead(chains[i - 1]) is { } there)
+            {
+                return (there, i);
+            }
+        }
+        return (parent, 0);
+    }
+
+    // Unpacks what is missing, each layer alone and several at once; then stacks them in order. Null where a tree went away meanwhile.
+    private async ValueTask<CommittedSnapshot?> TryStackAsync(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken)
+    {
+        var alone = new ConcurrentDictionary<Digest, OverlayTree?>();
+        var staged = new ConcurrentDictionary<string, OverlayTree>(StringComparer.Ordinal);
+        try
+        {
+            var parallel = new ParallelOptions { MaxDegreeOfParallelism = LayersAtOnce, CancellationToken = cancellationToken };
+            await Parallel.ForEachAsync(layers.DistinctBy(l => l.DiffId), parallel, async (item, token) =>
+            {
+                OverlayTree? tree = _trees.TryFind(OverlayTrees.NameOf(item.DiffId)) ?? await UnpackAsync(OverlayTrees.NameOf(item.DiffId), item.Layer, item.DiffId, null, source, token).ConfigureAwait(false);
+                alone[item.DiffId] = tree;
+                Stage(tree);
+            }).ConfigureAwait(false);
+            CommittedSnapshot? top = parent;
+            var used = new List<OverlayTree>();
+            foreach ((Descriptor layer, Digest diffId) in layers)
+            {
+                OverlayTree? tree = alone[diffId];
+                using (LayerStack below = tree is { Record.HidesAllBelow: true } ? new LayerStack([]) : OpenStaged(top, staged))
+                {
+                    if (tree is null || !OverlayTrees.Fits(tree, below))
+                    {
+                        string name = OverlayTrees.NameOfChain(ChainId.Of(top?.ChainId, diffId));
+                        tree = _trees.TryFind(name) ?? await UnpackAsync(name, layer, diffId, below, source, cancellationToken).ConfigureAwait(false);
+                        Stage(tree);
+                    }
+                }
+                used.Add(tree!);
+                top = new CommittedSnapshot(diffId, top, tree!.Name, tree.Record.ContentBytes, tree.Record.HidesAllBelow);
+            }
+            string record = StageRecord(top!);
+            Durability.SyncFileSystem(_layout.Ingest);
+            return await TryPublishAsync(top!, record, [.. used.Where(t => t.IsStaged).DistinctBy(t => t.Name)], cancellationToken).ConfigureAwait(false) ? top : null;
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT && ((parent is not null && !IsWhole(parent)) || alone.Values.Any(t => t is { IsStaged: false } && !Directory.Exists(t.Files))))
+        {
+            return null;
+        }
+        finally
+        {
+            foreach (OverlayTree tree in staged.Values)
+            {
+                FileSystems.RemoveTree(tree.Folder); // what was published is not there any more
+            }
+        }
+
+        void Stage(OverlayTree? tree)
+        {
+            if (tree is { IsStaged: true })
+            {
+                staged[tree.Name] = tree;
+            }
+        }
+    }
+
+    private async ValueTask<OverlayTree?> UnpackAsync(string name, Descriptor layer, Digest diffId, LayerStack? below, IContentSource source, CancellationToken cancellationToken)
+    {
+        Stream blob = await source.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
+        await using (blob.ConfigureAwait(false))
+        {
+            return _trees.Unpack(name, blob, diffId, below, cancellationToken);
+        }
+    }
+
+    private LayerStack OpenStaged(CommittedSnapshot? top, ConcurrentDictionary<string, OverlayTree> staged)
+        => new([.. (top?.Stack ?? []).Select(s => staged.TryGetValue(s.Tree, out OverlayTree? tree) ? tree.Files : _trees.FilesOf(s.Tree))], FirstVisible(top));
+
+    // A name on its way: written aside, so that one sync takes it along.
+    private string StageRecord(CommittedSnapshot top)
+    {
+        string record = _layout.NewIngestPath("snapshot");
+        AtomicFile.Write(record, JsonSerializer.SerializeToUtf8Bytes(StackRecord.Of(top), SnapshotJsonContext.Default.StackRecord), durable: false);
+        Fail.Point("snapshot.before-sync");
+        return record;
+    }
+
+    // What is synced gets its names: trees first, because the record says that they are there. False where one of them is not.
+    private async ValueTask<bool> TryPublishAsync(CommittedSnapshot top, string record, IReadOnlyList<OverlayTree> staged, CancellationToken cancellationToken)
+    {
+        StoreDirectory.Create(_layout.Snapshots);
+        // Against a removal that has looked for users of a tree and found none.
+        using FileLock names = await LockNamesAsync(exclusive: false, cancellationToken).ConfigureAwait(false);
+        if (staged.Count > 0)
+        {
+            _trees.Publish(staged);
+        }
+        if (!IsWhole(top))
+        {
+            FileSystems.RemoveTree(record);
+            return false;
+        }
+        Durability.Rename(record, RecordPath(top.ChainId), replace: true);
+        Durability.SyncDirectory(_layout.Snapshots);
+        return true;
+    }
+}
