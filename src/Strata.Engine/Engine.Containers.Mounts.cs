@@ -72,13 +72,14 @@ public sealed partial class Engine
     private void UnmountAt(string name)
     {
         string target = Path.Combine(MountRoot, name);
+        if (!Directory.Exists(target))
+        {
+            return;
+        }
         for (int i = Mounts.ReadTable().Count(m => m.Target == target); i > 0; i--)
         {
             Mounts.Unmount(target, detach: true);
         }
-        if (Directory.Exists(target))
-        {
-            Directory.Delete(target);
-        }
+        Directory.Delete(target);
     }
 }

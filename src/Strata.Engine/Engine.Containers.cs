@@ -131,6 +131,7 @@ public sealed partial class Engine
             await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
         }
         await Runner.CleanUpAsync(id, cancellationToken).ConfigureAwait(false);
+        UnmountAt(id);
         // By its key alone: what a cut creation left has no record to open.
         await Snapshots.RemoveAsync(new ActiveSnapshot(id, parent: null), cancellationToken).ConfigureAwait(false);
         if (removeVolumes)

@@ -113,6 +113,7 @@ public sealed partial class Engine
                 throw new StrataException(ErrorKind.Conflict, $"container {record.Name}: runs already");
             }
             await Runner.CleanUpAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            UnmountAt(record.Id); // two mounts of one upper directory would not see each other's writes
             return (record, await OpenSnapshotAsync(record, cancellationToken).ConfigureAwait(false), held);
         }
         catch

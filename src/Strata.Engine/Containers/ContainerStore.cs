@@ -124,7 +124,7 @@ public sealed class ContainerStore
         {
             File.Delete(Path.Combine(DirectoryOf(id), "container.json"));
         }
-        if (name is not null && ReadName(name) == id)
+        if (IsName(name) && ReadName(name) == id)
         {
             File.Delete(Path.Combine(_names, name));
         }

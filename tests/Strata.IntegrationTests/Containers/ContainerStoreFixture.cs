@@ -69,7 +69,7 @@ public sealed class ContainerStoreFixture : IAsyncLifetime
 
     internal void AssertNothingRuns()
     {
-        Assert.DoesNotContain(Directory.Exists(RuntimeRoot) ? Directory.GetFileSystemEntries(RuntimeRoot) : [], e => Path.GetFileName(e) != "crun");
+        Assert.DoesNotContain(Directory.Exists(RuntimeRoot) ? Directory.GetFileSystemEntries(RuntimeRoot) : [], e => Path.GetFileName(e) is not ("crun" or "mounts"));
         Assert.Empty(Engine.Runtime.ListContainerIds());
         Assert.DoesNotContain(Mounts.ReadTable(), m => m.Target.StartsWith(RuntimeRoot, StringComparison.Ordinal) || m.Target.StartsWith(_folder, StringComparison.Ordinal));
         foreach (string process in Directory.GetDirectories("/proc").Where(p => char.IsAsciiDigit(Path.GetFileName(p)[0])))
