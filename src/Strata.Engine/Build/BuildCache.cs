@@ -1,0 +1,95 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Strata.Content;
+using Strata.Oci;
+
+namespace Strata.Build;
+
+/// <summary>
+/// Results of steps by key: a small file each, below <see cref="StoreLayout.Cache"/>. A record that is gone, damaged or names a layer that is
+/// gone is a miss and nothing else; so records need not survive a power cut, and anyone may delete them at any time.
+/// </summary>
+public sealed class BuildCache
+{
+    private readonly string _steps;
+
+    private BuildCache(StoreLayout layout) => _steps = Path.Combine(layout.Cache, "steps");
+
+    /// <summary>Opens the cache of a store.</summary>
+    public static BuildCache Open(StoreLayout layout)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        return new BuildCache(layout);
+    }
+
+    /// <summary>What a step with this key made before, or null.</summary>
+    public CachedStep? TryFind(CacheKey key)
+    {
+        byte[]? json = AtomicFile.TryRead(PathOf(key));
+        try
+        {
+            return json is null ? null : JsonSerializer.Deserialize(json, BuildJsonContext.Default.CachedStep);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Remembers a result.</summary>
+    public void Put(CacheKey key, CachedStep result)
+    {
+        Directory.CreateDirectory(_steps);
+        AtomicFile.Write(PathOf(key), JsonSerializer.SerializeToUtf8Bytes(result, BuildJsonContext.Default.CachedStep), durable: false);
+    }
+
+    /// <summary>All records: what the collector must keep while they are here.</summary>
+    public IEnumerable<CachedStep> List()
+    {
+        if (!Directory.Exists(_steps))
+        {
+            yield break;
+        }
+        foreach (string path in Directory.EnumerateFiles(_steps))
+        {
+            if (Digest.TryParse("sha256:" + Path.GetFileName(path), null, out Digest key) && TryFind(new CacheKey(key)) is { } step)
+            {
+                yield return step;
+            }
+        }
+    }
+
+    /// <summary>Forgets all records; returns how many there were.</summary>
+    public int Clear()
+    {
+        if (!Directory.Exists(_steps))
+        {
+            return 0;
+        }
+        string[] records = Directory.GetFiles(_steps);
+        foreach (string record in records)
+        {
+            File.Delete(record);
+        }
+        return records.Length;
+    }
+
+    private string PathOf(CacheKey key) => Path.Combine(_steps, key.Value.Hex.ToString());
+}
+
+/// <summary>What a step made. No layer: it changed no file.</summary>
+public sealed record CachedStep(DateTimeOffset Created)
+{
+    /// <summary>The layer's blob.</summary>
+    public Descriptor? Layer { get; init; }
+    /// <summary>The digest of its plain tar.</summary>
+    public Digest? DiffId { get; init; }
+    /// <summary>The instruction, for a person who looks at the cache.</summary>
+    public string? Instruction { get; init; }
+}
+
+/// <summary>Records of the build cache.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(CachedStep))]
+internal sealed partial class BuildJsonContext : JsonSerializerContext;

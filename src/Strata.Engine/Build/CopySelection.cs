@@ -1,0 +1,209 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Build;
+
+/// <summary>
+/// One source of a COPY or ADD, found: a file, or a directory whose content is copied.
+/// <see cref="Path"/> is where it is read, <see cref="Name"/> what it is called below a destination that is a directory.
+/// </summary>
+internal sealed record CopySource(string Path, string Name, FileStatus Status)
+{
+    internal bool IsDirectory => Status.Kind == FileKind.Directory;
+}
+
+/// <summary>The sources of a COPY or ADD in a tree: wildcards expanded, links at the top followed, as Docker does.</summary>
+internal sealed class CopySelection
+{
+    private const int HashBufferBytes = 1 << 20; // one read for most source files
+
+    private readonly TreeWalker _tree;
+
+    private CopySelection(TreeWalker tree, ImmutableArray<CopySource> sources) => (_tree, Sources) = (tree, sources);
+
+    internal ImmutableArray<CopySource> Sources { get; }
+
+    internal RootedDirectory Root => _tree.Root;
+
+    /// <summary>The entries below a source that is a directory; their paths are relative to the tree's root.</summary>
+    internal IEnumerable<TreeEntry> Walk(CopySource source) => _tree.Walk(source.Path);
+
+    /// <summary>The same tree with other sources.</summary>
+    internal CopySelection With(IEnumerable<CopySource> sources) => new(_tree, [.. sources]);
+
+    /// <summary>Finds the sources.</summary>
+    /// <exception cref="StrataException">NotFound: nothing is at a source that has no wildcard, or nothing matches any of them.</exception>
+    internal static CopySelection Find(TreeWalker tree, IEnumerable<string> patterns, bool parents)
+    {
+        ImmutableArray<CopySource>.Builder sources = ImmutableArray.CreateBuilder<CopySource>();
+        foreach (string pattern in patterns)
+        {
+            int before = sources.Count;
+            (string clean, int pivot) = Clean(pattern, parents);
+            foreach (string path in PathPattern.Expand(tree, clean))
+            {
+                // The top of a source is followed where it is a link; links below it are copied as links.
+                if (tree.Root.TryGetStatus(path, follow: true) is { } status)
+                {
+                    string real = status.Kind == FileKind.Directory || tree.Root.TryGetStatus(path)!.Value.Kind == FileKind.SymbolicLink ? Resolve(tree.Root, path) : path;
+                    sources.Add(new CopySource(real, parents ? path[Math.Min(pivot, path.Length)..] : path[(path.LastIndexOf('/') + 1)..], status));
+                }
+            }
+            if (sources.Count == before && !PathPattern.HasWildcard(clean))
+            {
+                throw NotFound(tree, pattern, clean);
+            }
+        }
+        if (sources.Count == 0)
+        {
+            throw new StrataException(ErrorKind.NotFound, $"no source files were specified: nothing matches {string.Join(' ', patterns)}");
+        }
+        return new CopySelection(tree, sources.ToImmutable());
+    }
+
+    /// <summary>
+    /// A digest over all that would be copied: names as they will be called, kinds, modes, link targets, content; owners where
+    /// <paramref name="owners"/> says that they are kept. Times do not count.
+    /// </summary>
+    internal Digest Hash(bool owners, CancellationToken cancellationToken)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] buffer = new byte[HashBufferBytes];
+        foreach (CopySource source in Sources)
+        {
+            Append(hash, source.IsDirectory ? "" : source.Name, source.Path, source.Status, owners, buffer);
+            if (!source.IsDirectory)
+            {
+                continue;
+            }
+            foreach (TreeEntry entry in Walk(source))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Append(hash, Relative(source, entry), entry.Path, entry.Status, owners, buffer);
+            }
+        }
+        return Digest.FromSha256(hash.GetHashAndReset());
+    }
+
+    /// <summary>The newest mtime of what would be copied: deterministic for what a copy makes besides (directories on the way).</summary>
+    internal FileTime Newest()
+    {
+        FileTime newest = default;
+        foreach (FileStatus status in Sources.SelectMany(s => s.IsDirectory ? Walk(s).Select(e => e.Status).Prepend(s.Status) : [s.Status]))
+        {
+            newest = (status.Modified.Seconds, status.Modified.Nanoseconds).CompareTo((newest.Seconds, newest.Nanoseconds)) > 0 ? status.Modified : newest;
+        }
+        return newest;
+    }
+
+    internal static string Relative(CopySource source, TreeEntry entry) => source.Path.Length == 0 ? entry.Path : entry.Path[(source.Path.Length + 1)..];
+
+    private void Append(IncrementalHash hash, string name, string path, FileStatus status, bool owners, byte[] buffer)
+    {
+        Span<byte> numbers = stackalloc byte[32];
+        BinaryPrimitives.WriteInt32LittleEndian(numbers, (int)status.Kind);
+        BinaryPrimitives.WriteInt32LittleEndian(numbers[4..], status.Mode);
+        BinaryPrimitives.WriteInt64LittleEndian(numbers[8..], status.Kind == FileKind.Regular ? status.Size : ((long)status.DeviceMajor << 32) | status.DeviceMinor);
+        BinaryPrimitives.WriteUInt32LittleEndian(numbers[16..], owners ? status.Uid : 0);
+        BinaryPrimitives.WriteUInt32LittleEndian(numbers[20..], owners ? status.Gid : 0);
+        byte[] text = LinuxPath.Encode(name);
+        BinaryPrimitives.WriteInt64LittleEndian(numbers[24..], text.Length);
+        hash.AppendData(numbers);
+        hash.AppendData(text);
+        if (status.Kind == FileKind.SymbolicLink)
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes("\0" + Root.ReadLink(path) + "\0"));
+        }
+        else if (status.Kind == FileKind.Regular)
+        {
+            using SafeFileHandle file = Root.OpenFile(path, follow: true);
+            long offset = 0;
+            int read;
+            while ((read = RandomAccess.Read(file, buffer, offset)) > 0)
+            {
+                hash.AppendData(buffer.AsSpan(0, read));
+                offset += read;
+            }
+        }
+    }
+
+    /// <summary>Removes what leads nowhere; with <paramref name="parents"/>, a <c>/./</c> says from where on the path is kept.</summary>
+    private static (string Path, int Pivot) Clean(string pattern, bool parents)
+    {
+        var parts = new List<string>();
+        int pivotParts = 0;
+        foreach (string part in pattern.Split('/'))
+        {
+            if (part == "." && parents)
+            {
+                pivotParts = parts.Count;
+            }
+            else if (part == "..")
+            {
+                // A context has no outside: the top's parent is the top, as in a root directory.
+                parts.RemoveRange(Math.Max(0, parts.Count - 1), Math.Min(1, parts.Count));
+            }
+            else if (part.Length > 0 && part != ".")
+            {
+                parts.Add(part);
+            }
+        }
+        return (string.Join('/', parts), parts.Take(pivotParts).Sum(p => p.Length + 1));
+    }
+
+    // A link's own path is not where its target's children are: they must be walked where they are.
+    private static string Resolve(RootedDirectory root, string path)
+    {
+        const int MaxLinks = 40; // the kernel's own limit
+        string[] pending = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+        var rest = new Stack<string>(pending.Reverse());
+        string current = "";
+        for (int links = 0; rest.TryPop(out string? part);)
+        {
+            if (part is "." or "")
+            {
+                continue;
+            }
+            if (part == "..")
+            {
+                current = current.Contains('/', StringComparison.Ordinal) ? current[..current.LastIndexOf('/')] : "";
+                continue;
+            }
+            string next = current.Length == 0 ? part : current + "/" + part;
+            if (root.TryGetStatus(next) is not { Kind: FileKind.SymbolicLink })
+            {
+                current = next;
+                continue;
+            }
+            if (++links > MaxLinks)
+            {
+                throw new LinuxException("open", path, Errno.ELOOP);
+            }
+            string target = root.ReadLink(next);
+            current = target.StartsWith('/') ? "" : current;
+            foreach (string component in target.Split('/', StringSplitOptions.RemoveEmptyEntries).Reverse())
+            {
+                rest.Push(component);
+            }
+        }
+        return current;
+    }
+
+    private static StrataException NotFound(TreeWalker tree, string pattern, string clean)
+    {
+        bool ignored = tree.Root.TryGetStatus(clean) is not null && tree.IsIgnored(clean);
+        string directory = clean.Contains('/', StringComparison.Ordinal) ? clean[..clean.LastIndexOf('/')] : "";
+        string[] there = tree.Root.TryGetStatus(directory, follow: true) is { Kind: FileKind.Directory } ? [.. tree.Root.GetNames(directory).Order(StringComparer.Ordinal).Take(8)] : [];
+        return new StrataException(ErrorKind.NotFound, $"\"{pattern}\": not found")
+        {
+            Hint = ignored ? $"{clean} is there, but a pattern of .dockerignore hides it"
+                : there.Length == 0 ? "the build context has no such folder, or nothing in it"
+                : $"/{directory} has: {string.Join(", ", there)}",
+        };
+    }
+}

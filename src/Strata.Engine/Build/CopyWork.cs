@@ -1,0 +1,171 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+using Strata.Dockerfiles;
+using Strata.Layers;
+using Strata.Linux;
+using Strata.Oci;
+using Strata.Snapshots;
+
+namespace Strata.Build;
+
+/// <summary>COPY and ADD.</summary>
+internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings) : IStepWork
+{
+    private readonly List<FetchedFile> _fetched = [];
+    private CopySelection? _selection;
+
+    public IReadOnlyList<MountPoint> MountPoints => [];
+
+    private CopyRules Rules => step.Options;
+
+    private IEnumerable<string> LocalSources => step.Sources.Where(s => !FetchedFile.IsUrl(s) || !Rules.IsAdd);
+
+    public async ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken)
+    {
+        if (step.Origin is not ContextOrigin)
+        {
+            return null; // another step's files count by its chain ID, text in the Dockerfile by the step itself
+        }
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (string url in step.Sources.Except(LocalSources))
+        {
+            FetchedFile file = await FetchedFile.FetchAsync(new Uri(url), environment.Content.Layout.NewIngestPath("fetch"), cancellationToken).ConfigureAwait(false);
+            _fetched.Add(file);
+            if (Rules.Checksum is { } expected && expected != file.Digest)
+            {
+                throw new DigestMismatchException(expected, file.Digest, $"{step.Span}: ADD {url}");
+            }
+            hash.AppendData(Encoding.UTF8.GetBytes($"{file.Name}\0{file.Digest}\0"));
+        }
+        if (LocalSources.Any())
+        {
+            RootedDirectory context = settings.Context ?? throw new StrataException(ErrorKind.Invalid, $"{step.Span}: {step.Display}: this build has no context");
+            _selection = Select(context, settings.Ignore);
+            hash.AppendData(Encoding.ASCII.GetBytes(_selection.Hash(owners: false, cancellationToken).ToString()));
+        }
+        return Digest.FromSha256(hash.GetHashAndReset());
+    }
+
+    public ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
+    {
+        CommittedSnapshot? source = step.Origin is StepOrigin ? inputs[1].Snapshot : null;
+        StepWork.WithMounted(environment, snapshot, source, (target, sourceRoot) => Copy(target, sourceRoot, cancellationToken));
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        foreach (FetchedFile file in _fetched)
+        {
+            file.Dispose();
+        }
+        return ValueTask.CompletedTask;
+    }
+
+    private CopySelection Select(RootedDirectory root, DockerIgnore? ignore)
+    {
+        try
+        {
+            var tree = new TreeWalker(root, Rules.Exclude.IsEmpty ? ignore : DockerIgnore.Combine(ignore, DockerIgnore.Parse(string.Join('\n', Rules.Exclude))));
+            return CopySelection.Find(tree, LocalSources, Rules.Parents);
+        }
+        catch (StrataException e) when (e.Kind is ErrorKind.NotFound or ErrorKind.Invalid)
+        {
+            throw new StrataException(e.Kind, $"{step.Span}: {step.Display}: {e.Message}", e) { Hint = e.Hint };
+        }
+    }
+
+    private void Copy(RootedDirectory target, RootedDirectory? sourceRoot, CancellationToken cancellationToken)
+    {
+        (uint, uint)? owner = Rules.Owner is { } text ? OwnerNames.Resolve(target, text) : step.Origin is ContextOrigin ? (0u, 0u) : null;
+        var attributes = new CopyAttributes(owner, Rules.Mode);
+        if (step.Origin is InlineOrigin inline)
+        {
+            CopyInline(target, inline, attributes);
+            return;
+        }
+        if (step.Origin is StepOrigin)
+        {
+            _selection = Select(sourceRoot ?? throw new StrataException(ErrorKind.NotFound, $"{step.Span}: {step.Display}: the stage it copies from has no files"), null);
+        }
+        foreach (FetchedFile file in _fetched)
+        {
+            PlaceFetched(target, file, attributes, cancellationToken);
+        }
+        if (_selection is { } selection)
+        {
+            var copier = new FileCopier(target, attributes, settings.TimeOfMade(selection.Newest()));
+            CopySelection rest = Rules.IsAdd && Rules.Unpack != false ? UnpackArchives(selection, target, copier, cancellationToken) : selection;
+            if (!rest.Sources.IsEmpty)
+            {
+                copier.Copy(rest, step.Destination, Rules.Parents, cancellationToken);
+            }
+        }
+    }
+
+    private void CopyInline(RootedDirectory target, InlineOrigin inline, CopyAttributes attributes)
+    {
+        bool into = step.Destination.EndsWith('/') || target.TryGetStatus(step.Destination, follow: true) is { Kind: FileKind.Directory };
+        if (inline.Files.Length > 1 && !into)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"{step.Span}: with more than one source file, the destination must be a directory and end with a /");
+        }
+        var copier = new FileCopier(target, attributes, settings.TimeOfMade(default));
+        foreach (InlineFile file in inline.Files)
+        {
+            copier.Write(into ? step.Destination.TrimEnd('/') + "/" + file.Name : step.Destination, Encoding.UTF8.GetBytes(file.Content), 0b110_100_100, settings.TimeOfMade(default));
+        }
+    }
+
+    private void PlaceFetched(RootedDirectory target, FetchedFile file, CopyAttributes attributes, CancellationToken cancellationToken)
+    {
+        using RootedDirectory folder = RootedDirectory.Open(file.Folder);
+        CopySelection selection = CopySelection.Find(new TreeWalker(folder, null), [file.Name], parents: false);
+        var copier = new FileCopier(target, attributes, file.Modified);
+        if (Rules.Unpack == true)
+        {
+            selection = UnpackArchives(selection, target, copier, cancellationToken);
+        }
+        if (!selection.Sources.IsEmpty)
+        {
+            copier.Copy(selection, step.Destination, parents: false, cancellationToken);
+        }
+    }
+
+    // Docker's ADD: a file of the context that is an archive, told by its first bytes and never by its name, is unpacked as a directory.
+    private CopySelection UnpackArchives(CopySelection selection, RootedDirectory target, FileCopier copier, CancellationToken cancellationToken)
+    {
+        var rest = new List<CopySource>();
+        foreach (CopySource source in selection.Sources)
+        {
+            if (source.Status.Kind != FileKind.Regular || !TryUnpack(selection.Root, source, target, copier, cancellationToken))
+            {
+                rest.Add(source);
+            }
+        }
+        return selection.With(rest);
+    }
+
+    private bool TryUnpack(RootedDirectory root, CopySource source, RootedDirectory target, FileCopier copier, CancellationToken cancellationToken)
+    {
+        using ArchiveFile? archive = ArchiveFile.TryOpen(root, source.Path);
+        if (archive is null)
+        {
+            return false;
+        }
+        copier.Prepare(step.Destination);
+        var options = new ExtractOptions { Prefix = step.Destination.Trim('/'), Owner = Rules.Owner is { } text ? OwnerNames.Resolve(target, text) : null };
+        try
+        {
+            LayerExtractor.Extract(archive.Reader, target, options, cancellationToken);
+        }
+        catch (Exception e) when (e is StrataException or InvalidDataException)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"{step.Span}: ADD {source.Name}: {e.Message}", e);
+        }
+        copier.Finish();
+        return true;
+    }
+}

@@ -1,0 +1,240 @@
+using Microsoft.Win32.SafeHandles;
+using Strata.Linux;
+
+namespace Strata.Build;
+
+/// <summary>Owner and mode that copied files get; null keeps the source's.</summary>
+internal sealed record CopyAttributes((uint Uid, uint Gid)? Owner, string? Mode);
+
+/// <summary>
+/// Puts a selection into a file system, with Docker's rules for destinations (Dockerfile reference, COPY): a directory gives its content,
+/// a file goes into a destination that is a directory or ends in a slash, missing directories are made 0755 and root's.
+/// Directories that a copy touches on its way keep their mtime, and new ones get <paramref name="made"/>, so that the result does not
+/// depend on the clock.
+/// </summary>
+internal sealed class FileCopier(RootedDirectory target, CopyAttributes attributes, FileTime made)
+{
+    private readonly Dictionary<string, FileTime> _directoryTimes = new(StringComparer.Ordinal);
+    private readonly Dictionary<(ulong Device, ulong Inode), string> _links = [];
+
+    /// <summary>Copies all sources to a destination (absolute, or relative to the root).</summary>
+    /// <exception cref="StrataException">Invalid: several sources and a destination that is no directory, or a file where a directory is.</exception>
+    internal void Copy(CopySelection selection, string destination, bool parents, CancellationToken cancellationToken)
+    {
+        bool intoDirectory = destination.EndsWith('/') || parents;
+        string path = destination.Trim('/');
+        if (selection.Sources.Length > 1 && !intoDirectory)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"with more than one source file, the destination must be a directory and end with a /: {destination}") { Hint = $"write {destination}/" };
+        }
+        foreach (CopySource source in selection.Sources)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (source.IsDirectory)
+            {
+                CopyDirectory(selection, source, parents && source.Name.Length > 0 ? Join(path, source.Name) : path, cancellationToken);
+            }
+            else
+            {
+                bool into = intoDirectory || target.TryGetStatus(path, follow: true) is { Kind: FileKind.Directory };
+                CopyFile(selection, source, into ? Join(path, source.Name) : ResolveFile(path));
+            }
+        }
+        Finish();
+    }
+
+    /// <summary>Makes a directory and what leads to it; true where something was made.</summary>
+    internal bool MakeDirectory(string path)
+    {
+        bool changed = EnsureDirectory(path.Trim('/'));
+        Finish();
+        return changed;
+    }
+
+    /// <summary>Writes one file with content that is at hand.</summary>
+    internal void Write(string path, ReadOnlySpan<byte> content, int mode, FileTime modified)
+    {
+        path = path.Trim('/');
+        EnsureParent(path);
+        Clear(path);
+        using SafeFileHandle file = target.CreateFile(path, mode);
+        RandomAccess.Write(file, content, 0);
+        SetAttributes(path, FileKind.Regular, mode, (0, 0), modified);
+        Finish();
+    }
+
+    /// <summary>Makes the directory that something else (an archive) will be unpacked into, and remembers the times of what leads to it.</summary>
+    internal void Prepare(string directory) => EnsureDirectory(directory.Trim('/'));
+
+    /// <summary>Gives directories the times they should have. Last.</summary>
+    internal void Finish()
+    {
+        foreach ((string path, FileTime time) in _directoryTimes.OrderByDescending(d => d.Key.Length))
+        {
+            target.SetTimes(path, time);
+        }
+        _directoryTimes.Clear();
+    }
+
+    private void CopyDirectory(CopySelection selection, CopySource source, string destination, CancellationToken cancellationToken)
+    {
+        bool there = target.TryGetStatus(destination, follow: true) is { Kind: FileKind.Directory };
+        EnsureDirectory(destination);
+        if (!there)
+        {
+            Dress(selection, source.Path, destination, source.Status);
+        }
+        foreach (TreeEntry entry in selection.Walk(source))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            string path = Join(destination, CopySelection.Relative(source, entry));
+            switch (entry.Status.Kind)
+            {
+                case FileKind.Directory:
+                    if (target.TryGetStatus(path, follow: true) is not { Kind: FileKind.Directory })
+                    {
+                        EnsureParent(path);
+                        Clear(path);
+                        target.CreateDirectory(path, entry.Status.Mode);
+                    }
+                    Dress(selection, entry.Path, path, entry.Status);
+                    break;
+                case FileKind.Socket:
+                    break; // a socket is no data: nothing could be told of it in a layer
+                default:
+                    CopyNode(selection, entry.Path, path, entry.Status);
+                    break;
+            }
+        }
+    }
+
+    private void CopyFile(CopySelection selection, CopySource source, string path) => CopyNode(selection, source.Path, path, source.Status);
+
+    private void CopyNode(CopySelection selection, string from, string to, FileStatus status)
+    {
+        EnsureParent(to);
+        Clear(to);
+        switch (status.Kind)
+        {
+            case FileKind.Regular:
+                if (status.LinkCount > 1 && _links.TryGetValue((status.Device, status.Inode), out string? first))
+                {
+                    target.CreateHardLink(to, first);
+                    return;
+                }
+                using (SafeFileHandle input = selection.Root.OpenFile(from, follow: true))
+                using (SafeFileHandle output = target.CreateFile(to, status.Mode))
+                {
+                    FileCopy.Copy(input, output);
+                }
+                _links.TryAdd((status.Device, status.Inode), to);
+                break;
+            case FileKind.SymbolicLink:
+                target.CreateSymbolicLink(to, selection.Root.ReadLink(from));
+                break;
+            default:
+                target.CreateNode(to, status.Kind, status.Mode, status.DeviceMajor, status.DeviceMinor);
+                break;
+        }
+        Dress(selection, from, to, status);
+    }
+
+    private void Dress(CopySelection selection, string from, string to, FileStatus status)
+    {
+        SetAttributes(to, status.Kind, status.Mode, (status.Uid, status.Gid), status.Modified);
+        if (status.Kind != FileKind.SymbolicLink)
+        {
+            foreach ((string name, byte[] value) in selection.Root.GetXattrs(from))
+            {
+                // Capabilities belong to the file; labels and ACLs of the build machine do not.
+                if (name == "security.capability" || name.StartsWith("user.", StringComparison.Ordinal))
+                {
+                    target.SetXattr(to, name, value);
+                }
+            }
+        }
+    }
+
+    private void SetAttributes(string path, FileKind kind, int mode, (uint Uid, uint Gid) owner, FileTime modified)
+    {
+        (uint uid, uint gid) = attributes.Owner ?? owner;
+        target.SetOwner(path, uid, gid);
+        if (kind != FileKind.SymbolicLink)
+        {
+            target.SetMode(path, attributes.Mode is null ? mode : ModeExpression.Apply(attributes.Mode, mode, kind == FileKind.Directory));
+        }
+        if (kind == FileKind.Directory)
+        {
+            _directoryTimes[path] = modified; // set last: what is put into it changes it
+        }
+        else
+        {
+            target.SetTimes(path, modified);
+        }
+    }
+
+    private void EnsureParent(string path)
+    {
+        int slash = path.LastIndexOf('/');
+        EnsureDirectory(slash < 0 ? "" : path[..slash]);
+    }
+
+    private bool EnsureDirectory(string path)
+    {
+        if (_directoryTimes.ContainsKey(path))
+        {
+            return false;
+        }
+        switch (target.TryGetStatus(path, follow: true))
+        {
+            case { Kind: FileKind.Directory } status:
+                _directoryTimes.TryAdd(path, status.Modified);
+                return false;
+            case not null:
+                throw new StrataException(ErrorKind.Invalid, $"cannot make directory /{path}: something else is there");
+        }
+        if (target.TryGetStatus(path) is not null)
+        {
+            path = ResolveFile(path); // a link to a directory that is not there yet: Docker makes it
+        }
+        EnsureParent(path);
+        target.CreateDirectory(path, 0b111_101_101);
+        if (attributes.Owner is { } owner)
+        {
+            target.SetOwner(path, owner.Uid, owner.Gid);
+        }
+        _directoryTimes[path] = made;
+        return true;
+    }
+
+    private void Clear(string path)
+    {
+        switch (target.TryGetStatus(path))
+        {
+            case { Kind: FileKind.Directory }:
+                throw new StrataException(ErrorKind.Invalid, $"cannot copy a file onto the directory /{path}");
+            case not null:
+                target.Remove(path);
+                break;
+        }
+    }
+
+    // A destination that is a link names what it links to, inside the image.
+    private string ResolveFile(string path)
+    {
+        const int MaxLinks = 40; // the kernel's own limit
+        for (int links = 0; target.TryGetStatus(path) is { Kind: FileKind.SymbolicLink }; links++)
+        {
+            if (links == MaxLinks)
+            {
+                throw new LinuxException("open", "/" + path, Errno.ELOOP);
+            }
+            string link = target.ReadLink(path);
+            int slash = path.LastIndexOf('/');
+            path = link.StartsWith('/') ? link.Trim('/') : Join(slash < 0 ? "" : path[..slash], link.TrimEnd('/'));
+        }
+        return path;
+    }
+
+    private static string Join(string directory, string name) => directory.Length == 0 ? name : name.Length == 0 ? directory : directory + "/" + name;
+}

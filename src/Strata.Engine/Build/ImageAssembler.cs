@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Strata.Content;
+using Strata.Oci;
+
+namespace Strata.Build;
+
+/// <summary>Puts config and manifest together from what the steps left.</summary>
+internal static class ImageAssembler
+{
+    /// <summary>Writes config and manifest, children first; equal inputs give equal bytes.</summary>
+    internal static async ValueTask<BuiltImage> AssembleAsync(ContentStore content, BuildGraph graph, StepResult top, Func<BuildStep, StepResult> resultOf,
+        BuildSettings settings, CancellationToken cancellationToken)
+    {
+        ImmutableArray<HistoryEntry> history = [.. HistoryOf(graph, resultOf)];
+        DateTimeOffset? created = settings.SourceDateEpoch ?? history.LastOrDefault()?.Created ?? graph.Base?.Config.Created;
+        ImageConfig config = (graph.Base?.Config ?? Blank(graph.Platform)) with
+        {
+            Created = created,
+            Author = graph.Author ?? graph.Base?.Config.Author,
+            Config = graph.Config,
+            RootFs = new RootFs("layers", [.. top.Layers.Select(l => l.DiffId)]),
+            History = history,
+            Extra = null, // container, container_config, docker_version: they tell how the base was made, and are not true of this image
+        };
+        byte[] configJson = JsonSerializer.SerializeToUtf8Bytes(config, OciJson.Context.ImageConfig);
+        Descriptor configDescriptor = await content.WriteAsync(MediaTypes.OciConfig, configJson, cancellationToken).ConfigureAwait(false);
+        var manifest = new ImageManifest(configDescriptor, [.. top.Layers.Select(l => AsOci(l.Layer))])
+        {
+            MediaType = MediaTypes.OciManifest,
+            Annotations = graph.Base is { } image
+                ? ImmutableSortedDictionary<string, string>.Empty
+                    .Add("org.opencontainers.image.base.digest", image.Descriptor.Digest.ToString())
+                    .Add("org.opencontainers.image.base.name", image.Reference.ToString())
+                : null,
+        };
+        byte[] manifestJson = JsonSerializer.SerializeToUtf8Bytes(manifest, OciJson.Context.ImageManifest);
+        Descriptor descriptor = await content.WriteAsync(MediaTypes.OciManifest, manifestJson, cancellationToken).ConfigureAwait(false);
+        return new BuiltImage(descriptor, configDescriptor);
+    }
+
+    private static ImageConfig Blank(Platform platform)
+        => new() { Architecture = platform.Architecture, Os = platform.Os, Variant = platform.Variant, RootFs = new RootFs("layers", []) };
+
+    private static IEnumerable<HistoryEntry> HistoryOf(BuildGraph graph, Func<BuildStep, StepResult> resultOf)
+    {
+        DateTimeOffset? last = graph.Base?.Config.Created;
+        foreach (HistoryEntry entry in graph.Base?.Config.History ?? [])
+        {
+            yield return entry;
+        }
+        foreach (PlannedRow row in graph.History)
+        {
+            StepResult? result = row.Step is null ? null : resultOf(row.Step);
+            // An instruction that makes no files has no time of its own: it carries that of the step before, so that a build that
+            // finds everything in the cache gives the same bytes again.
+            last = result?.Created ?? last;
+            yield return new HistoryEntry { Created = last, CreatedBy = row.CreatedBy, EmptyLayer = result is not { MadeLayer: true } };
+        }
+    }
+
+    // The bytes are the same; an OCI manifest names them by OCI's types.
+    private static Descriptor AsOci(Descriptor layer) => layer with
+    {
+        MediaType = layer.MediaType switch
+        {
+            MediaTypes.DockerLayer => MediaTypes.OciLayer,
+            MediaTypes.DockerLayerGzip => MediaTypes.OciLayerGzip,
+            string other => other,
+        },
+    };
+}

@@ -1,0 +1,98 @@
+using System.Diagnostics;
+using Strata.Content;
+using Strata.Linux;
+using Strata.Oci;
+using Strata.Snapshots;
+
+namespace Strata.Build;
+
+/// <summary>What one step does to a writable snapshot.</summary>
+internal interface IStepWork : IAsyncDisposable
+{
+    /// <summary>Paths that must exist because the step mounts something there.</summary>
+    IReadOnlyList<MountPoint> MountPoints { get; }
+
+    /// <summary>The digest of what it reads from outside the graph (context, network); null where it reads nothing.</summary>
+    ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken);
+
+    /// <summary>Does it.</summary>
+    ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken);
+}
+
+/// <summary>From a step to its work: the arm that a new kind of step needs.</summary>
+internal static class StepWork
+{
+    internal static IStepWork For(BuildStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings, IBuildProgress progress) => step switch
+    {
+        RunStep run => new RunWork(run, environment, progress),
+        CopyStep copy => new CopyWork(copy, inputs, environment, settings),
+        DirectoryStep directory => new DirectoryWork(directory, environment, settings),
+        _ => throw new UnreachableException(step.GetType().Name),
+    };
+
+    /// <summary>
+    /// Mounts snapshots for the length of an action, in a mount namespace of its own: whatever happens, no mount stays.
+    /// The first is what is changed; the second, where there is one, is read.
+    /// </summary>
+    internal static void WithMounted(BuildEnvironment environment, ActiveSnapshot target, CommittedSnapshot? source, Action<RootedDirectory, RootedDirectory?> action)
+    {
+        string place = environment.Content.Layout.NewIngestPath("mount");
+        string targetPath = Path.Combine(place, "target"), sourcePath = Path.Combine(place, "source");
+        Directory.CreateDirectory(targetPath);
+        Directory.CreateDirectory(sourcePath);
+        try
+        {
+            Mounts.RunInPrivateNamespace(() =>
+            {
+                MountAll(environment.Snapshots.GetMounts(target, targetPath));
+                using RootedDirectory targetRoot = RootedDirectory.Open(targetPath);
+                if (source is null)
+                {
+                    action(targetRoot, null);
+                }
+                else
+                {
+                    MountAll(environment.Snapshots.GetMounts(source, sourcePath));
+                    using RootedDirectory sourceRoot = RootedDirectory.Open(sourcePath);
+                    action(targetRoot, sourceRoot);
+                }
+                return true;
+            });
+        }
+        finally
+        {
+            FileSystems.RemoveTree(place);
+        }
+    }
+
+    private static void MountAll(IReadOnlyList<MountSpec> mounts)
+    {
+        foreach (MountSpec mount in mounts)
+        {
+            Mounts.Mount(mount);
+        }
+    }
+}
+
+/// <summary>WORKDIR: the directory is there, made where it was not.</summary>
+internal sealed class DirectoryWork(DirectoryStep step, BuildEnvironment environment, BuildSettings settings) : IStepWork
+{
+    public IReadOnlyList<MountPoint> MountPoints => [];
+
+    public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult<Digest?>(null);
+
+    public ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
+    {
+        StepWork.WithMounted(environment, snapshot, null, (target, _) =>
+        {
+            if (target.TryGetStatus(step.Path, follow: true) is { Kind: FileKind.Directory })
+            {
+                return;
+            }
+            new FileCopier(target, new CopyAttributes(null, null), settings.TimeOfMade(default)).MakeDirectory(step.Path);
+        });
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+}

@@ -1,0 +1,110 @@
+using Strata.Linux;
+using Xunit;
+
+namespace Strata.IntegrationTests.Seeds;
+
+/// <summary>What people get wrong every day: one clear line, the right exit code, the store as it was.</summary>
+public sealed class BadInputTests(SeedStore store)
+{
+    [Fact]
+    public void A_base_that_is_not_there_is_named()
+    {
+        string root = Path.Combine(store.Folder, "missing-base");
+        string context = store.Context(("Dockerfile", "FROM 127.0.0.1:1/none/such:1\nRUN true\n"));
+        Outcome failed = SeedStore.RunIn(root, null, "build", context).Fails(1);
+        Assert.Contains("127.0.0.1:1/none/such:1", failed.Err, StringComparison.Ordinal);
+        Assert.Contains("Dockerfile:1", failed.Err, StringComparison.Ordinal);
+        SeedStore.RunIn(root, null, "system", "check").Ok();
+    }
+
+    [Fact]
+    public void A_missing_crun_is_named_with_its_package()
+    {
+        string box = store.Busybox;
+        Outcome failed = SeedStore.Exec(SeedStore.Binary, null, "--root", store.Root, "--runtime", "crun-that-is-not-there", "run", "--rm", box, "true").Fails(125);
+        Assert.Contains("crun-that-is-not-there", failed.Err, StringComparison.Ordinal);
+        Assert.Equal("", store.Run("ps", "-aq", "--filter", "status=created").Ok().Out);
+    }
+
+    [Theory]
+    [InlineData("Debian")]
+    [InlineData("debian:")]
+    [InlineData("-x")]
+    [InlineData("a//b")]
+    [InlineData("debian@sha256:123")]
+    [InlineData("sha256:../../../etc/x")]
+    public void A_name_that_cannot_be_is_refused(string name)
+    {
+        Outcome failed = store.Run("run", "--rm", "--", name, "true");
+        Assert.Contains(failed.Code, new[] { 125, 2 });
+        Assert.NotEmpty(failed.Err);
+        Assert.DoesNotContain("   at ", failed.Err, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_copy_of_what_is_not_there_names_line_and_source()
+    {
+        Outcome failed = store.Build("bad-copy", $"FROM {store.Busybox}\nRUN true\nCOPY nothing /\n", ("something", "x")).Fails(1);
+        Assert.Contains("Dockerfile:3", failed.Err, StringComparison.Ordinal);
+        Assert.Contains("nothing", failed.Err, StringComparison.Ordinal);
+        Assert.Contains("something", failed.Err, StringComparison.Ordinal);
+        Assert.Equal("", store.Run("images", "-q", "bad-copy").Ok().Out);
+    }
+
+    [Fact]
+    public void A_failed_step_names_file_line_command_and_exit_code_and_leaves_nothing()
+    {
+        string[] active = Directory.GetDirectories(Path.Combine(store.Root, "active"), "build-*");
+        Outcome failed = store.Build("bad-run", $"FROM {store.Busybox}\n# why\nRUN echo before; exit 42\n").Fails(1);
+        Assert.Contains("Dockerfile:3", failed.Err, StringComparison.Ordinal);
+        Assert.Contains("exit 42", failed.Err, StringComparison.Ordinal);
+        Assert.Contains("42", failed.Err.Replace("exit 42", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.DoesNotContain(Mounts.ReadTable(), m => m.Target.StartsWith(store.Root, StringComparison.Ordinal) && m.Target.Contains("build-", StringComparison.Ordinal));
+        Assert.NotNull(active);
+    }
+
+    [Fact]
+    public void A_command_that_is_not_in_the_image_is_127_and_one_that_cannot_run_is_126()
+    {
+        Assert.Contains("no-such-program", store.Run("run", "--rm", store.Busybox, "no-such-program").Fails(127).Err, StringComparison.Ordinal);
+        store.Run("run", "--rm", store.Busybox, "/etc/passwd").Fails(126);
+        store.Run("run", "--rm", store.Busybox, "/etc").Fails(126);
+        store.Run("run", "--rm", store.Busybox, "/no/such/path").Fails(127);
+    }
+
+    [Fact]
+    public void A_full_disk_is_an_ordinary_error_and_the_store_stays_whole()
+    {
+        string image = Path.Combine(store.Folder, "small.ext4"), mount = Path.Combine(store.Folder, "small");
+        Directory.CreateDirectory(mount);
+        using (FileStream file = File.Create(image))
+        {
+            file.SetLength(24 << 20);
+        }
+        SeedStore.Exec("mkfs.ext4", null, "-q", image).Ok();
+        SeedStore.Exec("mount", null, "-o", "loop", image, mount).Ok();
+        try
+        {
+            string root = Path.Combine(mount, "store"), archive = Path.Combine(store.Folder, "full.tar");
+            store.Run("save", "-o", archive, store.Busybox).Ok();
+            SeedStore.RunIn(root, null, "load", "-i", archive).Ok();
+            string context = store.Context(("Dockerfile", $"FROM {store.Busybox}\nCOPY big /\n"));
+            using (FileStream big = File.Create(Path.Combine(context, "big")))
+            {
+                byte[] noise = new byte[40 << 20];
+                new Random(1).NextBytes(noise);
+                big.Write(noise);
+            }
+            Outcome failed = SeedStore.RunIn(root, null, "build", "-t", "toobig", context).Fails(1);
+            Assert.Contains("space", failed.Err, StringComparison.OrdinalIgnoreCase);
+            Assert.Equal("", SeedStore.RunIn(root, null, "images", "-q", "toobig").Ok().Out);
+            SeedStore.RunIn(root, null, "system", "prune", "-f").Ok();
+            SeedStore.RunIn(root, null, "system", "check", "--deep").Ok();
+            Assert.Equal("still\n", SeedStore.RunIn(root, null, "run", "--rm", store.Busybox, "echo", "still").Ok().Out);
+        }
+        finally
+        {
+            SeedStore.Exec("umount", null, "-l", mount).Ok();
+        }
+    }
+}
