@@ -17,11 +17,11 @@ public interface IBuildProgress
     /// <summary>The plan is made.</summary>
     void Begin(BuildGraph graph);
     /// <summary>A step starts to work.</summary>
-    void Started(BuildStep step);
+    void Started(BuildStep work);
     /// <summary>A step's process wrote something.</summary>
-    void Output(BuildStep step, ReadOnlySpan<byte> bytes, bool isError);
+    void Output(BuildStep work, ReadOnlySpan<byte> bytes, bool isError);
     /// <summary>A step ended well.</summary>
-    void Finished(BuildStep step, TimeSpan elapsed, StepOutcome outcome);
+    void Finished(BuildStep work, TimeSpan elapsed, StepOutcome outcome);
     /// <summary>Something should be known.</summary>
     void Warn(string message);
 }

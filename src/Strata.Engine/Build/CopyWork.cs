@@ -1,9 +1,6 @@
-using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
-using Microsoft.Win32.SafeHandles;
 using Strata.Dockerfiles;
-using Strata.Layers;
 using Strata.Linux;
 using Strata.Oci;
 using Strata.Snapshots;

@@ -203,7 +203,8 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         {
             target.SetOwner(path, owner.Uid, owner.Gid);
         }
-        _directoryTimes[path] = made;
+        int slash = path.LastIndexOf('/');
+        _directoryTimes[path] = made != default ? made : _directoryTimes.GetValueOrDefault(slash < 0 ? "" : path[..slash]);
         return true;
     }
 

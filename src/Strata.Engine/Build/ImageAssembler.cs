@@ -36,7 +36,7 @@ internal static class ImageAssembler
         };
         byte[] manifestJson = JsonSerializer.SerializeToUtf8Bytes(manifest, OciJson.Context.ImageManifest);
         Descriptor descriptor = await content.WriteAsync(MediaTypes.OciManifest, manifestJson, cancellationToken).ConfigureAwait(false);
-        return new BuiltImage(descriptor, configDescriptor);
+        return new BuiltImage(descriptor, configDescriptor, created, top.Snapshot?.Stack.Sum(l => l.ContentBytes) ?? 0);
     }
 
     private static ImageConfig Blank(Platform platform)

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
 using Strata.Snapshots;

@@ -23,7 +23,7 @@ public sealed class StoreLease : IDisposable
         StoreDirectory.Create(layout.Leases, durable: false);
         while (true)
         {
-            string path = Path.Combine(layout.Leases, $"{purpose}-{Guid.NewGuid():n}");
+            string path = Path.Combine(layout.Leases, $"{purpose.Replace('/', '_')}-{Guid.NewGuid():n}");
             FileLock held = FileLock.TryAcquire(path, exclusive: true) ?? throw new StrataException(ErrorKind.Internal, $"lease {path}: taken");
             if (File.Exists(path))
             {
