@@ -157,7 +157,15 @@ public sealed partial class Engine
         string mediaType = docker ? MediaTypes.DockerManifest : MediaTypes.OciManifest;
         var manifest = new ImageManifest(configBlob, layers) { MediaType = mediaType };
         Descriptor descriptor = await Content.WriteAsync(mediaType, OciJson.Serialize(manifest), cancellationToken).ConfigureAwait(false);
-        await Images.SetAsync(reference ?? ImageReference.Parse("localhost/untagged").WithOnlyDigest(descriptor.Digest), descriptor, cancellationToken).ConfigureAwait(false);
+        ImageRecord record = await MakeRecordAsync(descriptor, cancellationToken).ConfigureAwait(false);
+        if (reference is not null)
+        {
+            await Images.SetAsync(reference, record, cancellationToken).ConfigureAwait(false);
+        }
+        else
+        {
+            Images.AddUntagged(record);
+        }
         return (descriptor, configBlob.Digest);
     }
 }

@@ -1,0 +1,106 @@
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Content;
+
+/// <summary>
+/// Mark and sweep over blobs: from names, images without names, and what the caller adds. Living leases are read before marking and again
+/// after a blob was moved to trash/: what somebody has pinned meanwhile goes back. Nothing stops anybody.
+/// </summary>
+public static class GarbageCollector
+{
+    /// <summary>Collects; with <paramref name="dryRun"/> only says what would go.</summary>
+    public static async ValueTask<(int Blobs, long Bytes)> CollectAsync(ContentStore store, ImageStore images, IEnumerable<Descriptor> moreRoots, IEnumerable<Digest> keep, bool dryRun,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        ArgumentNullException.ThrowIfNull(images);
+        HashSet<Digest> marked = [.. keep, .. StoreLease.ReadAll(store.Layout).Pins];
+        foreach (Descriptor root in images.List().Select(i => i.Record.Manifest).Concat(images.ListUntagged().Select(r => r.Manifest)).Concat(moreRoots))
+        {
+            await MarkAsync(store, root, marked, cancellationToken).ConfigureAwait(false);
+        }
+        int blobs = 0;
+        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + EmptyTrash(store.Layout, dryRun);
+        foreach ((Digest digest, _) in store.List().ToList())
+        {
+            if (marked.Contains(digest))
+            {
+                continue;
+            }
+            string path = store.Layout.Blob(digest);
+            long size = FileSystems.GetDiskUsage(path);
+            if (dryRun || Sweep(store, digest, path))
+            {
+                blobs++;
+                bytes += size;
+            }
+        }
+        return (blobs, bytes);
+    }
+
+    private static bool Sweep(ContentStore store, Digest digest, string path)
+    {
+        StoreDirectory.Create(store.Layout.Trash, durable: false);
+        string trash = Path.Combine(store.Layout.Trash, digest.Hex.ToString());
+        try
+        {
+            Durability.Rename(path, trash, replace: true);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return false; // another collector was first
+        }
+        Fail.Point("collect.after-trash");
+        if (StoreLease.ReadAll(store.Layout).Pins.Contains(digest))
+        {
+            try
+            {
+                Durability.Rename(trash, path, replace: false);
+                return false;
+            }
+            catch (LinuxException e) when (e.Errno is Errno.EEXIST)
+            {
+                // written anew meanwhile; the old copy may go
+            }
+        }
+        FileSystems.RemoveTree(trash);
+        return true;
+    }
+
+    private static long EmptyTrash(StoreLayout layout, bool dryRun)
+    {
+        long bytes = 0;
+        foreach (string left in Directory.Exists(layout.Trash) ? Directory.GetFileSystemEntries(layout.Trash) : [])
+        {
+            bytes += FileSystems.GetDiskUsage(left);
+            if (!dryRun)
+            {
+                FileSystems.RemoveTree(left);
+            }
+        }
+        return bytes;
+    }
+
+    // A document that is not here or not readable marks nothing below it: system check tells of it, and a collector is no judge.
+    private static async ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
+    {
+        if (!marked.Add(descriptor.Digest) || store.TryGetSize(descriptor.Digest) is null)
+        {
+            return;
+        }
+        if (MediaTypes.IsIndex(descriptor.MediaType))
+        {
+            foreach (Descriptor child in OciJson.ParseIndex(await store.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType).Manifests)
+            {
+                await MarkAsync(store, child, marked, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        else if (MediaTypes.IsManifest(descriptor.MediaType))
+        {
+            ImageManifest manifest = OciJson.ParseManifest(await store.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
+            marked.Add(manifest.Config.Digest);
+            marked.UnionWith(manifest.Layers.Select(l => l.Digest));
+        }
+    }
+}

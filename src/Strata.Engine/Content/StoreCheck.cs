@@ -1,0 +1,97 @@
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Content;
+
+/// <summary>Something that is not as it should be.</summary>
+/// <param name="Path">Where, in words of the store.</param>
+/// <param name="What">What is wrong.</param>
+/// <param name="Advice">What to do.</param>
+public sealed record StoreProblem(string Path, string What, string Advice);
+
+/// <summary>
+/// Looks whether the store's invariants hold: blobs hash to their names (deep), names point to manifests that are here, manifests to children
+/// that are here. Repair takes away only what does not verify; a pull or build brings it back.
+/// </summary>
+public static class StoreCheck
+{
+    /// <summary>Checks; all problems, none where all is well.</summary>
+    public static async ValueTask<IReadOnlyList<StoreProblem>> RunAsync(ContentStore store, ImageStore images, bool deep, bool repair, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        ArgumentNullException.ThrowIfNull(images);
+        var problems = new List<StoreProblem>();
+        if (deep)
+        {
+            await HashAllAsync(store, repair, problems, cancellationToken).ConfigureAwait(false);
+        }
+        foreach (string stray in Directory.Exists(store.Layout.Blobs) ? Directory.EnumerateFiles(store.Layout.Blobs, "*", SearchOption.AllDirectories) : [])
+        {
+            string algorithm = Path.GetRelativePath(store.Layout.Blobs, stray).Split('/')[0];
+            if (!Digest.TryParse($"{algorithm}:{Path.GetFileName(stray)}", null, out Digest digest) || store.Layout.Blob(digest) != stray)
+            {
+                problems.Add(new StoreProblem(stray, "a file that no digest names", "remove it"));
+            }
+        }
+        foreach ((string name, Descriptor manifest) in images.List().Select(i => (i.Reference.Familiar, i.Record.Manifest)).Concat(images.ListUntagged().Select(r => ($"<none> {r.Manifest.Digest}", r.Manifest))))
+        {
+            await CheckImageAsync(store, name, manifest, problems, cancellationToken).ConfigureAwait(false);
+        }
+        return problems;
+    }
+
+    private static async ValueTask HashAllAsync(ContentStore store, bool repair, List<StoreProblem> problems, CancellationToken cancellationToken)
+    {
+        foreach ((Digest digest, long size) in store.List().ToList())
+        {
+            try
+            {
+                Stream blob = await store.OpenAsync(new Descriptor("application/octet-stream", digest, size), cancellationToken).ConfigureAwait(false);
+                await using (blob.ConfigureAwait(false))
+                {
+                    await blob.CopyToAsync(Stream.Null, 1 << 20, cancellationToken).ConfigureAwait(false);
+                }
+            }
+            catch (Exception e) when (e is StrataException or IOException)
+            {
+                problems.Add(new StoreProblem($"blob {digest}", e.Message, repair ? "removed; pull or build the images that need it again" : "strata system check --deep --repair removes it; pull or build the images that need it again"));
+                if (repair)
+                {
+                    FileSystems.RemoveTree(store.Layout.Blob(digest));
+                }
+            }
+        }
+    }
+
+    private static async ValueTask CheckImageAsync(ContentStore store, string name, Descriptor descriptor, List<StoreProblem> problems, CancellationToken cancellationToken)
+    {
+        string advice = $"strata pull {name} brings it back, or strata rmi {name} forgets it";
+        if (store.TryGetSize(descriptor.Digest) is not { } size || size != descriptor.Size)
+        {
+            problems.Add(new StoreProblem($"image {name}", $"its manifest {descriptor.Digest} is not here", advice));
+            return;
+        }
+        try
+        {
+            byte[] document = await store.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false);
+            if (MediaTypes.IsIndex(descriptor.MediaType))
+            {
+                // Of an index only the platforms that were asked for are here.
+                foreach (Descriptor child in OciJson.ParseIndex(document, descriptor.MediaType).Manifests.Where(m => store.TryGetSize(m.Digest) is not null))
+                {
+                    await CheckImageAsync(store, name, child, problems, cancellationToken).ConfigureAwait(false);
+                }
+                return;
+            }
+            ImageManifest manifest = OciJson.ParseManifest(document, descriptor.MediaType);
+            foreach (Descriptor child in manifest.Layers.Append(manifest.Config).Where(c => store.TryGetSize(c.Digest) != c.Size))
+            {
+                problems.Add(new StoreProblem($"image {name}", $"{child.Digest} is {(store.TryGetSize(child.Digest) is { } has ? $"{has} bytes long, not {child.Size}" : "not here")}", advice));
+            }
+        }
+        catch (StrataException e)
+        {
+            problems.Add(new StoreProblem($"image {name}", e.Message, advice));
+        }
+    }
+}

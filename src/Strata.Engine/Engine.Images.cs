@@ -1,0 +1,218 @@
+using System.Collections.Immutable;
+using Strata.Content;
+using Strata.Layers;
+using Strata.Oci;
+using Strata.Snapshots;
+
+namespace Strata;
+
+public sealed partial class Engine
+{
+    private const int MinIdLength = 2; // a shorter prefix is a slip, not an ID
+
+    /// <summary>Finds an image by name, by ID or the beginning of one, or by its manifest's digest.</summary>
+    /// <exception cref="StrataException">NotFound: no such image; Invalid: the text is no name, or an ID's beginning that fits several.</exception>
+    public async ValueTask<LocalImage> ResolveImageAsync(string text, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        ImageReference? reference = ImageReference.TryParse(text, out ImageReference? parsed) ? parsed : null;
+        ImageRecord? record = reference is null ? null : Images.TryRead(reference);
+        if (record is null)
+        {
+            (ImageReference?, ImageRecord)[] all = [.. Images.List().Select(i => ((ImageReference?)i.Reference, i.Record)), .. Images.ListUntagged().Select(r => ((ImageReference?)null, r))];
+            (ImageReference?, ImageRecord)[] found = [.. all.Where(i => HasId(i.Item2, text) || (reference?.Digest is { } digest && digest == i.Item2.Manifest.Digest && i.Item1?.Name == reference.Name))];
+            if (found.DistinctBy(f => f.Item2.Config ?? f.Item2.Manifest.Digest).Count() > 1)
+            {
+                throw new StrataException(ErrorKind.Invalid, $"{text}: the beginning of several image IDs") { Hint = "write more of it" };
+            }
+            if (found.Length == 0)
+            {
+                throw NoSuchImage(text, reference, all.Select(a => a.Item1).OfType<ImageReference>());
+            }
+            (reference, record) = found[0];
+        }
+        (Descriptor descriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(record.Manifest, Platform.Host, cancellationToken).ConfigureAwait(false);
+        return new LocalImage(reference, record, descriptor, manifest, config);
+    }
+
+    /// <summary>All names and images without one, the newest first.</summary>
+    public IReadOnlyList<ListedImage> ListImages()
+    {
+        IEnumerable<ListedImage> named = Images.List().Select(i => new ListedImage(i.Reference, i.Record));
+        IEnumerable<ListedImage> unnamed = Images.ListUntagged().Select(r => new ListedImage(null, r));
+        return [.. named.Concat(unnamed).OrderByDescending(i => i.Record.Created ?? DateTimeOffset.MinValue).ThenBy(i => i.Reference?.ToString(), StringComparer.Ordinal)];
+    }
+
+    /// <summary>The names of an image.</summary>
+    public IReadOnlyList<ImageReference> GetNames(Digest manifest) => [.. Images.List().Where(i => i.Record.Manifest.Digest == manifest).Select(i => i.Reference)];
+
+    /// <summary>The rows of an image's history, the newest first, each with the bytes of files its layer holds.</summary>
+    public async ValueTask<IReadOnlyList<HistoryRow>> GetHistoryAsync(LocalImage image, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        IReadOnlyList<LayerSummary> layers = await GetLayersAsync(image, cancellationToken).ConfigureAwait(false);
+        var rows = new List<HistoryRow>();
+        int next = 0;
+        foreach (HistoryEntry entry in image.Config.History)
+        {
+            LayerSummary? layer = !entry.EmptyLayer && next < layers.Count ? layers[next++] : null;
+            rows.Add(new HistoryRow(entry, layer));
+        }
+        // Images of other tools may have layers and no history.
+        rows.InsertRange(0, layers.Take(layers.Count - next).Select((_, i) => new HistoryRow(new HistoryEntry { Comment = "<missing>" }, layers[next + i])));
+        rows.Reverse();
+        return rows;
+    }
+
+    /// <summary>An image's layers, bottom first. Layers that were not unpacked yet are unpacked, because only then their sizes are known.</summary>
+    public async ValueTask<IReadOnlyList<LayerSummary>> GetLayersAsync(LocalImage image, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        CommittedSnapshot? top = await ImageUnpacker.UnpackAsync(Content, image.Manifest, image.Config, Snapshots, cancellationToken).ConfigureAwait(false);
+        string?[] instructions = [.. image.Config.History.Where(h => !h.EmptyLayer).Select(h => h.CreatedBy)];
+        return [.. (top?.Stack ?? []).Select((s, i) => new LayerSummary(i + 1, image.Manifest.Layers[i], s.DiffId, s.ChainId, s.ContentBytes, i < instructions.Length ? instructions[i] : null))];
+    }
+
+    /// <summary>The entries of one layer (1 is the bottom), as its archive has them, whiteouts by their <c>.wh.</c> names.</summary>
+    /// <exception cref="StrataException">NotFound: there is no such layer.</exception>
+    public async ValueTask<IReadOnlyList<LayerEntry>> ReadLayerAsync(LocalImage image, int number, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        if (number < 1 || number > image.Manifest.Layers.Length)
+        {
+            throw new StrataException(ErrorKind.NotFound, $"layer {number}: the image has {image.Manifest.Layers.Length}");
+        }
+        Stream blob = await Content.OpenAsync(image.Manifest.Layers[number - 1], cancellationToken).ConfigureAwait(false);
+        await using (blob.ConfigureAwait(false))
+        {
+            using var reader = new LayerReader(blob);
+            var entries = new List<LayerEntry>();
+            while (reader.Read() is { } entry)
+            {
+                entries.Add(entry);
+            }
+            return entries;
+        }
+    }
+
+    /// <summary>What each layer of an image says about a path, top-down; the first that has it answers a read.</summary>
+    public async ValueTask<IReadOnlyList<PathAnswer>> WhereAsync(string containerOrImage, string path, CancellationToken cancellationToken = default)
+    {
+        Snapshot? snapshot = TryGetContainer(containerOrImage) is { } container
+            ? await Snapshots.TryOpenActiveAsync(container.Record.Id, cancellationToken).ConfigureAwait(false)
+            : await UnpackImageAsync(await ResolveImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+        if (snapshot is null)
+        {
+            return [];
+        }
+        IReadOnlyList<CommittedSnapshot> stack = ((snapshot as CommittedSnapshot) ?? snapshot.Parent)?.Stack ?? [];
+        PathOrigin? origin = await Snapshots.WhereAsync(snapshot, path, cancellationToken).ConfigureAwait(false);
+        string real = origin?.Path ?? path;
+        var answers = new List<PathAnswer>();
+        IReadOnlyList<string> directories = Snapshots.GetDirectories(snapshot);
+        for (int i = directories.Count - 1; i >= 0; i--)
+        {
+            using Linux.RootedDirectory layer = Linux.RootedDirectory.Open(directories[i]);
+            if (layer.TryGetStatus(real) is { } status)
+            {
+                answers.Add(new PathAnswer(i + 1, i < stack.Count ? stack[i].DiffId : null, real, status, IsAnswer: origin is not null && origin.Layer == i, IsWhiteout: LayerStack.IsWhiteout(status)));
+            }
+        }
+        return answers;
+    }
+
+    /// <summary>Gives an image another name.</summary>
+    public async ValueTask TagAsync(string source, ImageReference target, CancellationToken cancellationToken = default)
+    {
+        using StoreLease lease = Content.AcquireLease("tag");
+        LocalImage image = await ResolveImageAsync(source, cancellationToken).ConfigureAwait(false);
+        await Images.SetAsync(target, image.Record, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Takes an image's name away, and the image where that was its last name and nobody needs it.</summary>
+    /// <returns>What was done, in Docker's words.</returns>
+    /// <exception cref="StrataException">Conflict: a container or several names need it; says which.</exception>
+    public async ValueTask<IReadOnlyList<string>> RemoveImageAsync(string text, bool force, CancellationToken cancellationToken = default)
+    {
+        LocalImage image = await ResolveImageAsync(text, cancellationToken).ConfigureAwait(false);
+        IReadOnlyList<ImageReference> names = GetNames(image.Record.Manifest.Digest);
+        bool byName = ImageReference.TryParse(text, out ImageReference? typed) && names.Contains(typed);
+        var done = new List<string>();
+        if (byName && names.Count > 1)
+        {
+            await Images.RemoveAsync(typed!, cancellationToken).ConfigureAwait(false);
+            return [$"Untagged: {typed!.Familiar}"];
+        }
+        if (!byName && names.Count > 1 && !force)
+        {
+            throw new StrataException(ErrorKind.Conflict, $"image {text} has several names: {string.Join(", ", names.Select(n => n.Familiar))}") { Hint = "remove it by name, or all names with -f" };
+        }
+        Containers.Container[] users = [.. ListContainers().Where(c => c.Record.Manifest.Digest == image.Descriptor.Digest)];
+        if (users.Length > 0 && (!force || users.Any(u => u.State.Status == Strata.Containers.ContainerStatus.Running)))
+        {
+            throw new StrataException(ErrorKind.Conflict, $"image {text} is used by container {string.Join(", ", users.Select(u => u.Record.Name))}") { Hint = $"strata rm {(users.Any(u => u.State.Status == Strata.Containers.ContainerStatus.Running) ? "-f " : "")}{users[0].Record.Name}" };
+        }
+        foreach (ImageReference name in names)
+        {
+            await Images.RemoveAsync(name, cancellationToken).ConfigureAwait(false);
+            done.Add($"Untagged: {name.Familiar}");
+        }
+        Images.RemoveUntagged(image.Record.Manifest.Digest);
+        CollectResult collected = await CollectAsync(dryRun: false, includeCache: false, cancellationToken).ConfigureAwait(false);
+        done.Add($"Deleted: {image.Manifest.Config.Digest}");
+        done.AddRange(collected.Layers.Select(l => $"Deleted: {l}"));
+        return done;
+    }
+
+    /// <summary>The file system of an image; null where it has no layers.</summary>
+    public ValueTask<CommittedSnapshot?> UnpackImageAsync(LocalImage image, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        return ImageUnpacker.UnpackAsync(Content, image.Manifest, image.Config, Snapshots, cancellationToken);
+    }
+
+    /// <summary>What a name of this image holds: the sizes come from the layers as they are unpacked.</summary>
+    internal async ValueTask<ImageRecord> MakeRecordAsync(Descriptor root, CancellationToken cancellationToken)
+    {
+        (_, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(root, Platform.Host, cancellationToken).ConfigureAwait(false);
+        CommittedSnapshot? top = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
+        return new ImageRecord(root) { Config = manifest.Config.Digest, Created = config.Created, Size = top?.Stack.Sum(s => s.ContentBytes) ?? 0 };
+    }
+
+    private static bool HasId(ImageRecord record, string text)
+    {
+        string id = text.StartsWith("sha256:", StringComparison.Ordinal) ? text[7..] : text;
+        return id.Length >= MinIdLength && id.All(char.IsAsciiHexDigitLower)
+            && ((record.Config?.Hex.StartsWith(id) ?? false) || record.Manifest.Digest.Hex.StartsWith(id));
+    }
+
+    private static StrataException NoSuchImage(string text, ImageReference? reference, IEnumerable<ImageReference> known)
+    {
+        if (reference is null)
+        {
+            string why = text.Length == 0 ? "the name is empty" : text.Any(char.IsAsciiLetterUpper) ? "a repository name is lower case" : "a name is [HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]";
+            return new StrataException(ErrorKind.Invalid, $"invalid image name \"{text}\": {why}") { Hint = text.Any(char.IsAsciiLetterUpper) ? $"did you mean {text.ToLowerInvariant()}?" : null };
+        }
+        string[] near = [.. known.Where(k => k.Repository.Split('/')[^1] == reference.Repository.Split('/')[^1]).Select(k => k.Familiar).Take(4)];
+        return new StrataException(ErrorKind.NotFound, $"No such image: {reference.Familiar}")
+        {
+            Hint = near.Length > 0 ? $"there is: {string.Join(", ", near)}"
+                : reference.FamiliarName == "debian" ? $"make it with: strata bootstrap {reference.Familiar}   or get it with: strata pull {reference.Familiar}" : $"get it with: strata pull {reference.Familiar}",
+        };
+    }
+}
+
+/// <summary>An image that is here: its name where it was found by one, what the name holds, and its documents.</summary>
+public sealed record LocalImage(ImageReference? Reference, ImageRecord Record, Descriptor Descriptor, ImageManifest Manifest, ImageConfig Config);
+
+/// <summary>A row of the list of images.</summary>
+public sealed record ListedImage(ImageReference? Reference, ImageRecord Record);
+
+/// <summary>A row of an image's history; no layer: the instruction changed no file.</summary>
+public sealed record HistoryRow(HistoryEntry Entry, LayerSummary? Layer);
+
+/// <summary>A layer of an image. Number 1 is the bottom; bytes are those of its regular files.</summary>
+public sealed record LayerSummary(int Number, Descriptor Blob, Digest DiffId, Digest ChainId, long ContentBytes, string? CreatedBy);
+
+/// <summary>One layer that has something at a path; no diff ID: the container's own layer.</summary>
+public sealed record PathAnswer(int Layer, Digest? DiffId, string Path, Linux.FileStatus Status, bool IsAnswer, bool IsWhiteout);
