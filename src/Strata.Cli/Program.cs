@@ -1,1 +1,4 @@
-return 0;
+using Strata.Cli;
+
+Strata.Linux.Host.SetUmask(0b000_111_111);
+return await CommandLine.RunAsync(args);

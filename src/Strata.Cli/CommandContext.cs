@@ -1,0 +1,68 @@
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Strata.Cli;
+
+/// <summary>What every command has: the streams, the engine (opened when first asked for), cancellation by Ctrl-C.</summary>
+internal sealed class CommandContext : IDisposable
+{
+    private readonly CancellationTokenSource _cancel = new();
+    private PosixSignalRegistration? _interrupt;
+    private Engine? _engine;
+
+    internal CommandContext(GlobalOptions global)
+    {
+        Global = global;
+        var utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+        Out = new StreamWriter(Console.OpenStandardOutput(), utf8, bufferSize: 1 << 14) { AutoFlush = false };
+        Error = new StreamWriter(Console.OpenStandardError(), utf8, bufferSize: 1 << 10) { AutoFlush = true };
+    }
+
+    internal GlobalOptions Global { get; }
+    internal StreamWriter Out { get; }
+    internal StreamWriter Error { get; }
+    internal static TimeProvider Time => TimeProvider.System;
+
+    /// <summary>The engine; opening it makes the store where it is missing.</summary>
+    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime });
+
+    internal CancellationToken Cancellation
+    {
+        get
+        {
+            // Registered at the first use: a listing is over sooner than a signal handler stands.
+            _interrupt ??= PosixSignalRegistration.Create(PosixSignal.SIGINT, signal =>
+            {
+                signal.Cancel = true;
+                _cancel.Cancel();
+            });
+            return _cancel.Token;
+        }
+    }
+
+    /// <summary>Lets Ctrl-C through to a container that gets its signals itself.</summary>
+    internal void ReleaseInterrupt()
+    {
+        _interrupt?.Dispose();
+        _interrupt = null;
+    }
+
+    internal void Flush()
+    {
+        try
+        {
+            Out.Flush();
+        }
+        catch (IOException)
+        {
+            // whoever read our output has gone: there is nobody to tell
+        }
+    }
+
+    public void Dispose()
+    {
+        _interrupt?.Dispose();
+        _engine?.Dispose();
+        _cancel.Dispose();
+    }
+}

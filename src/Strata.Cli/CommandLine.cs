@@ -1,0 +1,220 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Strata.Cli.Commands;
+using Strata.Cli.Output;
+using Strata.Containers;
+using Strata.Linux;
+using Strata.Server;
+
+namespace Strata.Cli;
+
+/// <summary>
+/// From arguments to an exit code. Only the command that is asked for is built (the whole tree only for help and completion): a listing is
+/// over before a tree of forty commands would stand.
+/// </summary>
+internal static class CommandLine
+{
+    private const int EngineFailed = 125; // run, create, start: what the container itself cannot have said
+
+    private static readonly string[] s_globalValues = ["--root", "--runtime"];
+
+    internal static async Task<int> RunAsync(string[] args)
+    {
+        (GlobalOptions? global, string[] rest, string? problem) = ReadGlobal(args);
+        using var context = new CommandContext(global);
+        try
+        {
+            if (problem is not null)
+            {
+                return Usage(context, problem);
+            }
+            string name = rest.Length == 0 ? "help" : rest[0];
+            if (name is "help" or "--help" or "-h" or "-?")
+            {
+                Help.Write(context, rest.Length > 1 ? rest[1] : null);
+                return 0;
+            }
+            if (name is "--version" or "-v")
+            {
+                rest = ["version"];
+                name = "version";
+            }
+            if (name == "complete")
+            {
+                return Completion.Complete(context, rest[1..]);
+            }
+            if (CommandTable.TryCreate(name, context) is not { } command)
+            {
+                string? near = CommandTable.Nearest(name);
+                return Usage(context, $"unknown command: {name}", near is null ? "strata --help lists them" : $"did you mean: strata {near}");
+            }
+            return await InvokeAsync(context, command, rest);
+        }
+        finally
+        {
+            context.Flush();
+        }
+    }
+
+    private static async Task<int> InvokeAsync(CommandContext context, CommandEntry entry, string[] args)
+    {
+        Command command = entry.Create(context);
+        string[] tokens = entry.TakesCommand ? RawTail.Protect(command, args[1..]) : args[1..];
+        if (tokens.TakeWhile(t => t != "--").Any(t => t is "--help" or "-?") || (tokens is ["-h", ..] && !command.Options.Any(o => o.Aliases.Contains("-h"))))
+        {
+            Help.Write(context, entry.Name, tokens.FirstOrDefault(t => !t.StartsWith('-')));
+            return 0;
+        }
+        ParseResult parsed = command.Parse(tokens);
+        if (parsed.Errors.Count > 0)
+        {
+            return Usage(context, $"{entry.Name}: {parsed.Errors[0].Message.TrimEnd('.')}", $"strata {entry.Name} --help shows how it is used");
+        }
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, context.Cancellation);
+        }
+        catch (ContainerStartException e)
+        {
+            return Fail(context, entry, e, e.ExitCode);
+        }
+        catch (OperationCanceledException) when (context.Cancellation.IsCancellationRequested)
+        {
+            return ErrorTable.InterruptedExitCode;
+        }
+        catch (StrataException e)
+        {
+            return Fail(context, entry, e, entry.IsContainer ? EngineFailed : ErrorTable.ExitCode(e.Kind), e.Hint);
+        }
+        catch (LinuxException e)
+        {
+            return Fail(context, entry, e, entry.IsContainer ? EngineFailed : 1, HintFor(context, e));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or HttpRequestException or InvalidDataException)
+        {
+            return Fail(context, entry, e, entry.IsContainer ? EngineFailed : 1);
+        }
+#pragma warning disable CA1031 // the last line of defence: a person gets one line, and the trace when asked for
+        catch (Exception e)
+        {
+            return Fail(context, entry, e, entry.IsContainer ? EngineFailed : 1, "this is a fault of strata itself; --debug shows where", "internal error: ");
+        }
+#pragma warning restore CA1031
+    }
+
+    private static int Fail(CommandContext context, CommandEntry entry, Exception e, int code, string? hint = null, string prefix = "")
+    {
+        context.Out.Flush();
+        context.Error.WriteLine($"strata: {entry.Name}: {prefix}{SafeText.Escape(OneLine(e.Message))}");
+        if (hint is not null)
+        {
+            context.Error.WriteLine($"hint: {SafeText.Escape(hint)}");
+        }
+        if (context.Global.Debug)
+        {
+            context.Error.WriteLine(e.ToString());
+        }
+        return code;
+    }
+
+    private static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();
+
+    private static string? HintFor(CommandContext context, LinuxException e) => e.Errno switch
+    {
+        Errno.ENOSPC or Errno.EDQUOT => $"no space is left: {Sizes.Human(FileSystems.GetSpace(ExistingParent(context.Global.Root)).FreeBytes)} free on the store's file system; strata system prune or strata rmi make room",
+        Errno.EACCES or Errno.EPERM when Host.EffectiveUserId != 0 => "strata needs root: sudo strata …, or name a store of your own with --root",
+        Errno.EMFILE or Errno.ENFILE => "too many open files: raise the limit with ulimit -n",
+        _ => null,
+    };
+
+    private static string ExistingParent(string path)
+    {
+        while (!Directory.Exists(path))
+        {
+            path = Path.GetDirectoryName(path) ?? "/";
+        }
+        return path;
+    }
+
+    private static int Usage(CommandContext context, string problem, string? hint = null)
+    {
+        context.Error.WriteLine($"strata: {SafeText.Escape(problem)}");
+        if (hint is not null)
+        {
+            context.Error.WriteLine($"hint: {SafeText.Escape(hint)}");
+        }
+        return ErrorTable.UsageExitCode;
+    }
+
+    private static (GlobalOptions Global, string[] Rest, string? Problem) ReadGlobal(string[] args)
+    {
+        var global = new GlobalOptions { Root = Environment.GetEnvironmentVariable("STRATA_ROOT") is { Length: > 0 } root ? root : "/var/lib/strata" };
+        int i = 0;
+        for (; i < args.Length; i++)
+        {
+            string name = args[i].Split('=', 2)[0];
+            if (args[i] == "--debug")
+            {
+                global = global with { Debug = true };
+            }
+            else if (s_globalValues.Contains(name))
+            {
+                string? value = args[i].Contains('=', StringComparison.Ordinal) ? args[i][(name.Length + 1)..] : ++i < args.Length ? args[i] : null;
+                if (string.IsNullOrEmpty(value))
+                {
+                    return (global, [], $"{name} needs a value");
+                }
+                global = name == "--root" ? global with { Root = Path.GetFullPath(value) } : global with { Runtime = value };
+            }
+            else
+            {
+                break;
+            }
+        }
+        return (global, args[i..], null);
+    }
+}
+
+/// <summary>What is said before the command.</summary>
+internal sealed record GlobalOptions
+{
+    internal string Root { get; init; } = "";
+    internal string Runtime { get; init; } = "crun";
+    internal bool Debug { get; init; }
+}
+
+/// <summary>
+/// <c>run IMAGE COMMAND -x</c>: what stands behind the image is the command's own. A <c>--</c> is put before the first word that is neither an
+/// option nor an option's value.
+/// </summary>
+internal static class RawTail
+{
+    internal static string[] Protect(Command command, string[] args)
+    {
+        int i = 0;
+        while (i < args.Length && args[i] is ['-', _, ..] && args[i] != "--")
+        {
+            i += TakesNext(command, args[i]) ? 2 : 1;
+        }
+        return i >= args.Length || args[i] == "--" ? args : [.. args[..i], "--", .. args[i..]];
+    }
+
+    private static bool TakesNext(Command command, string word)
+    {
+        if (word.StartsWith("--", StringComparison.Ordinal))
+        {
+            return !word.Contains('=', StringComparison.Ordinal) && NeedsValue(command, word);
+        }
+        for (int i = 1; i < word.Length; i++)
+        {
+            if (NeedsValue(command, "-" + word[i]))
+            {
+                return i == word.Length - 1;
+            }
+        }
+        return false;
+    }
+
+    private static bool NeedsValue(Command command, string name)
+        => command.Options.FirstOrDefault(o => o.Name == name || o.Aliases.Contains(name)) is { } option && option.Arity.MinimumNumberOfValues > 0;
+}

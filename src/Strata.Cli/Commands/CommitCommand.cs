@@ -1,0 +1,27 @@
+using System.CommandLine;
+using Strata.Oci;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata commit</c>.</summary>
+internal static class CommitCommand
+{
+    internal static Command Create(CommandContext context)
+    {
+        Argument<string> name = Options.One("CONTAINER", "name or ID");
+        Argument<string?> reference = Options.Maybe("NAME", "the image's name");
+        Option<string?> author = Options.Value("--author", "TEXT", "who made it", "-a");
+        Option<string?> message = Options.Value("--message", "TEXT", "why", "-m");
+        Option<string[]> changes = Options.Values("--change", "INSTRUCTION", "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, USER, VOLUME, WORKDIR", "-c");
+        Option<bool> quiet = Options.Flag("--quiet", "nothing but the ID (as without)", "-q");
+        var command = new Command("commit") { name, reference, author, message, changes, quiet };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var options = new CommitOptions { Reference = parsed.GetValue(reference) is { } text ? ImageReference.Parse(text) : null, Author = parsed.GetValue(author), Message = parsed.GetValue(message), Changes = [.. parsed.All(changes)] };
+            (_, Digest id) = await context.Engine.CommitContainerAsync(parsed.GetValue(name)!, options, cancellationToken);
+            context.Out.WriteLine(id.ToString());
+            return 0;
+        });
+        return command;
+    }
+}

@@ -1,0 +1,164 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Strata.Cli.Output;
+using Strata.Oci;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata images</c>: Docker's five columns.</summary>
+internal static class ImagesCommand
+{
+    internal static Command Create(CommandContext context)
+    {
+        Argument<string?> pattern = Options.Maybe("REPOSITORY[:TAG]", "only images of this name");
+        Option<bool> all = Options.Flag("--all", "all images (there are no hidden ones here)", "-a");
+        Option<bool> digests = Options.Flag("--digests", "show manifests' digests");
+        Option<bool> quiet = Options.Flag("--quiet", "only IDs", "-q");
+        Option<bool> full = Options.Flag("--no-trunc", "whole IDs");
+        Option<string[]> filter = Options.Values("--filter", "KEY=VALUE", "dangling, reference, before, since, label, until", "-f");
+        Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, table TEMPLATE, or json");
+        var command = new Command("images") { pattern, all, digests, quiet, full, filter, format };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            IEnumerable<ListedImage> images = context.Engine.ListImages();
+            if (parsed.GetValue(pattern) is { } wanted)
+            {
+                images = images.Where(i => i.Reference is not null && Matches(i.Reference, wanted));
+            }
+            foreach (string text in parsed.All(filter))
+            {
+                images = await ImageFilter.ApplyAsync(context.Engine, images, text, cancellationToken);
+            }
+            Write(context, [.. images], parsed.GetValue(quiet), parsed.GetValue(full), parsed.GetValue(digests), parsed.GetValue(format));
+            return 0;
+        });
+        return command;
+    }
+
+    private static void Write(CommandContext context, List<ListedImage> images, bool quiet, bool full, bool digests, string? format)
+    {
+        DateTimeOffset now = CommandContext.Time.GetUtcNow();
+        if (quiet)
+        {
+            foreach (string id in images.Select(i => Id(i, full)).Distinct())
+            {
+                context.Out.WriteLine(id);
+            }
+            return;
+        }
+        if (format is not null)
+        {
+            Formatted.Write(context.Out, format, images.Select(i => (JsonNode)Describe(i, full, now)));
+            return;
+        }
+        var table = digests ? new Table("REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE") : new Table("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE");
+        foreach (ListedImage image in images)
+        {
+            string[] cells = [image.Reference?.FamiliarName ?? "<none>", image.Reference?.Tag ?? "<none>", image.Record.Manifest.Digest.ToString(), Id(image, full), Ages.Ago(image.Record.Created, now), Size(image)];
+            table.Add(digests ? cells : [cells[0], cells[1], .. cells[3..]]);
+        }
+        table.Write(context.Out);
+    }
+
+    private static JsonObject Describe(ListedImage image, bool full, DateTimeOffset now) => new()
+    {
+        ["Containers"] = "N/A",
+        ["CreatedAt"] = image.Record.Created?.ToString("yyyy-MM-dd HH:mm:ss zzz", CultureInfo.InvariantCulture) ?? "N/A",
+        ["CreatedSince"] = Ages.Ago(image.Record.Created, now),
+        ["Digest"] = image.Record.Manifest.Digest.ToString(),
+        ["ID"] = Id(image, full),
+        ["Repository"] = image.Reference?.FamiliarName ?? "<none>",
+        ["SharedSize"] = "N/A",
+        ["Size"] = Size(image),
+        ["Tag"] = image.Reference?.Tag ?? "<none>",
+        ["UniqueSize"] = "N/A",
+        ["VirtualSize"] = Size(image),
+    };
+
+    private static string Size(ListedImage image) => image.Record.Size is { } size ? Sizes.Human(size) : "N/A";
+
+    internal static string Id(ListedImage image, bool full)
+    {
+        Digest id = image.Record.Config ?? image.Record.Manifest.Digest;
+        return full ? id.ToString() : id.Hex[..12].ToString();
+    }
+
+    // A name without a tag is all tags of it; wildcards as in a path.
+    private static bool Matches(ImageReference image, string pattern)
+    {
+        bool tagged = pattern.LastIndexOf(':') > pattern.LastIndexOf('/');
+        string name = tagged ? pattern[..pattern.LastIndexOf(':')] : pattern, tag = tagged ? pattern[(pattern.LastIndexOf(':') + 1)..] : "*";
+        return new[] { image.FamiliarName, image.Name }.Any(n => System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(name, n, ignoreCase: false))
+            && System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(tag, image.Tag ?? "", ignoreCase: false);
+    }
+
+    /// <summary>The filters of --filter.</summary>
+    private static class ImageFilter
+    {
+        internal static async ValueTask<IEnumerable<ListedImage>> ApplyAsync(Engine engine, IEnumerable<ListedImage> images, string filter, CancellationToken cancellationToken)
+        {
+            string[] parts = filter.Split('=', 2);
+            string value = parts.Length == 2 ? parts[1] : throw new StrataException(ErrorKind.Invalid, $"filter {filter}: it needs KEY=VALUE");
+            switch (parts[0])
+            {
+                case "dangling":
+                    return images.Where(i => i.Reference is null == value is "true" or "1");
+                case "reference":
+                    return images.Where(i => i.Reference is not null && Matches(i.Reference, value));
+                case "before" or "since":
+                    DateTimeOffset? limit = (await engine.ResolveImageAsync(value, cancellationToken)).Record.Created;
+                    return images.Where(i => parts[0] == "before" ? i.Record.Created < limit : i.Record.Created > limit);
+                case "until":
+                    DateTimeOffset until = DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, out DateTimeOffset time) ? time : throw new StrataException(ErrorKind.Invalid, $"filter until={value}: not a time");
+                    return images.Where(i => i.Record.Created < until);
+                case "label":
+                    var kept = new List<ListedImage>();
+                    foreach (ListedImage image in images)
+                    {
+                        LocalImage local = await engine.ResolveImageAsync(image.Reference?.ToString() ?? image.Record.Manifest.Digest.ToString(), cancellationToken);
+                        string[] label = value.Split('=', 2);
+                        if (local.Config.Config?.Labels is { } labels && labels.TryGetValue(label[0], out string? found) && (label.Length == 1 || found == label[1]))
+                        {
+                            kept.Add(image);
+                        }
+                    }
+                    return kept;
+                default:
+                    throw new StrataException(ErrorKind.Invalid, $"filter {filter}: there are dangling, reference, before, since, until and label");
+            }
+        }
+    }
+}
+
+/// <summary>What --format makes of rows.</summary>
+internal static class Formatted
+{
+    internal static void Write(TextWriter output, string format, IEnumerable<JsonNode> rows)
+    {
+        if (format == "json")
+        {
+            foreach (JsonNode row in rows)
+            {
+                output.WriteLine(row.ToJsonString());
+            }
+            return;
+        }
+        GoTemplate template = GoTemplate.Parse(format);
+        if (!template.IsTable)
+        {
+            foreach (JsonNode row in rows)
+            {
+                output.WriteLine(SafeText.Escape(template.Render(row)).Replace("\\t", "\t", StringComparison.Ordinal).Replace("\\n", "\n", StringComparison.Ordinal));
+            }
+            return;
+        }
+        var table = new Table([.. template.Fields]);
+        foreach (JsonNode row in rows)
+        {
+            string[] cells = template.Render(row).Split('\t');
+            table.Add([.. Enumerable.Range(0, template.Fields.Count()).Select(i => i < cells.Length ? cells[i] : "")]);
+        }
+        table.Write(output);
+    }
+}

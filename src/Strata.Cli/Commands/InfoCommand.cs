@@ -1,0 +1,61 @@
+using System.CommandLine;
+using System.Reflection;
+using Strata.Cli.Output;
+using Strata.Linux;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata info</c> and <c>strata version</c>.</summary>
+internal static class InfoCommand
+{
+    private static readonly string[] s_programs = ["crun", "conmon", "mmdebstrap"];
+
+    internal static Command Create(CommandContext context)
+    {
+        var command = new Command("info");
+        command.SetAction(parsed =>
+        {
+            Engine engine = context.Engine;
+            FileSystemSpace space = FileSystems.GetSpace(engine.Layout.Root);
+            TextWriter o = context.Out;
+            o.WriteLine($"Version:      {Version}");
+            o.WriteLine($"Store:        {engine.Layout.Root} ({space.Type}, {Sizes.Human(space.FreeBytes)} of {Sizes.Human(space.TotalBytes)} free)");
+            o.WriteLine("Snapshotter:  overlay (extracted layers as overlayfs lowers)");
+            o.WriteLine($"Kernel:       {Host.KernelRelease} {Host.Machine}");
+            o.WriteLine($"Cgroups:      {Cgroups()}");
+            o.WriteLine($"Images:       {engine.ListImages().Count}");
+            o.WriteLine($"Containers:   {engine.ListContainers().Count}");
+            foreach (string program in s_programs)
+            {
+                o.WriteLine($"{program + ":",-13} {Describe(program)}");
+            }
+            return 0;
+        });
+        return command;
+    }
+
+    internal static Command CreateVersion(CommandContext context)
+    {
+        var command = new Command("version");
+        command.SetAction(parsed =>
+        {
+            context.Out.WriteLine($"strata {Version}");
+            return 0;
+        });
+        return command;
+    }
+
+    private static string Version => typeof(InfoCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+
+    private static string Cgroups() => File.Exists("/sys/fs/cgroup/cgroup.controllers") ? "version 2" : Directory.Exists("/sys/fs/cgroup/unified") ? "version 1, with an empty version 2 tree (hybrid)" : "version 1";
+
+    private static string Describe(string program)
+    {
+        if (ChildProcess.FindProgram(program) is not { } path)
+        {
+            return $"not installed (apt-get install {program})";
+        }
+        ChildResult said = ChildProcess.Run(new ChildStart { Program = path, Arguments = ["--version"] });
+        return $"{path} ({said.OutputText.Split('\n')[0]})";
+    }
+}

@@ -1,0 +1,149 @@
+using System.CommandLine;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Strata.Cli.Output;
+using Strata.Containers;
+using Strata.Oci;
+using Strata.Snapshots;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata inspect</c>: images and containers in Docker's shape.</summary>
+internal static class InspectCommand
+{
+    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true, IndentSize = 4, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    internal static Command Create(CommandContext context)
+    {
+        Argument<string[]> names = Options.Many("NAME", "images and containers, by name or ID");
+        Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, or json", "-f");
+        Option<string?> type = Options.Value("--type", "TYPE", "image or container");
+        var command = new Command("inspect") { names, format, type };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var found = new JsonArray();
+            foreach (string name in parsed.All(names))
+            {
+                found.Add((JsonNode?)await DescribeAsync(context.Engine, name, parsed.GetValue(type), cancellationToken));
+            }
+            if (parsed.GetValue(format) is { } template and not "json")
+            {
+                GoTemplate parsedTemplate = GoTemplate.Parse(template);
+                foreach (JsonNode? one in found)
+                {
+                    context.Out.WriteLine(parsedTemplate.Render(one));
+                }
+                return 0;
+            }
+            context.Out.WriteLine(found.ToJsonString(s_indented));
+            return 0;
+        });
+        return command;
+    }
+
+    private static async ValueTask<JsonObject> DescribeAsync(Engine engine, string name, string? type, CancellationToken cancellationToken)
+    {
+        if (type is not (null or "image" or "container"))
+        {
+            throw new StrataException(ErrorKind.Invalid, $"--type {type}: there are image and container");
+        }
+        if (type is not "image")
+        {
+            try
+            {
+                return await ContainerAsync(engine, engine.GetContainer(name), cancellationToken);
+            }
+            catch (StrataException e) when (e.Kind == ErrorKind.NotFound && type is null)
+            {
+                // then it is an image, or nothing
+            }
+        }
+        return Image(engine, await engine.ResolveImageAsync(name, cancellationToken), await engine.GetManifestAnnotationsAsync(name, cancellationToken));
+    }
+
+    private static JsonObject Image(Engine engine, LocalImage image, IReadOnlyDictionary<string, string> annotations)
+    {
+        IReadOnlyList<ImageReference> names = engine.GetNames(image.Record.Manifest.Digest);
+        return new JsonObject
+        {
+            ["Id"] = image.Manifest.Config.Digest.ToString(),
+            ["Reference"] = image.Reference?.ToString(),
+            ["RepoTags"] = Strings(names.Where(n => n.Tag is not null).Select(n => n.Familiar)),
+            ["RepoDigests"] = Strings(names.Select(n => $"{n.FamiliarName}@{image.Record.Manifest.Digest}").Distinct()),
+            ["Parent"] = "",
+            ["Comment"] = image.Config.History.LastOrDefault()?.Comment ?? "",
+            ["Created"] = image.Config.CreatedText,
+            ["Author"] = image.Config.Author ?? "",
+            ["Config"] = JsonSerializer.SerializeToNode(image.Config.Config ?? new ContainerConfig(), OciJson.Context.ContainerConfig),
+            ["Architecture"] = image.Config.Architecture,
+            ["Variant"] = image.Config.Variant ?? "",
+            ["Os"] = image.Config.Os,
+            ["Size"] = image.Record.Size ?? 0,
+            ["CompressedSize"] = image.Manifest.Layers.Sum(l => l.Size),
+            ["GraphDriver"] = new JsonObject { ["Name"] = "overlay", ["Data"] = new JsonObject() },
+            ["RootFS"] = new JsonObject { ["Type"] = "layers", ["Layers"] = Strings(image.Config.RootFs.DiffIds.Select(d => d.ToString())) },
+            ["Metadata"] = new JsonObject { ["LastTagTime"] = null },
+            ["Annotations"] = Map(annotations),
+            ["Descriptor"] = new JsonObject { ["MediaType"] = image.Descriptor.MediaType, ["Digest"] = image.Descriptor.Digest.ToString(), ["Size"] = image.Descriptor.Size },
+        };
+    }
+
+    private static async ValueTask<JsonObject> ContainerAsync(Engine engine, Container container, CancellationToken cancellationToken)
+    {
+        ContainerRecord record = container.Record;
+        ActiveSnapshot? snapshot = await engine.Snapshots.TryOpenActiveAsync(record.Id, cancellationToken);
+        IReadOnlyList<string> directories = snapshot is null ? [] : engine.Snapshots.GetDirectories(snapshot);
+        return new JsonObject
+        {
+            ["Id"] = record.Id,
+            ["Created"] = record.Created.ToString("O"),
+            ["Path"] = record.Arguments[0],
+            ["Args"] = Strings(record.Arguments.Skip(1)),
+            ["State"] = new JsonObject
+            {
+                ["Status"] = container.State.Status.ToString().ToLowerInvariant(),
+                ["Running"] = container.State.Status == ContainerStatus.Running,
+                ["Pid"] = container.State.Pid ?? 0,
+                ["ExitCode"] = container.State.ExitCode ?? 0,
+                ["StartedAt"] = container.State.StartedAt?.ToString("O"),
+                ["FinishedAt"] = container.State.FinishedAt?.ToString("O"),
+            },
+            ["Image"] = record.ImageId.ToString(),
+            ["Name"] = record.Name,
+            ["LogPath"] = engine.Containers.LogOf(record.Id),
+            ["Mounts"] = new JsonArray([.. record.Mounts.Select(m => (JsonNode)new JsonObject
+            {
+                ["Type"] = m.Kind.ToString().ToLowerInvariant(), ["Source"] = m.Source, ["Destination"] = m.Target, ["RW"] = !m.ReadOnly,
+            })]),
+            ["Config"] = ConfigOf(record),
+            ["GraphDriver"] = new JsonObject
+            {
+                ["Name"] = "overlay",
+                ["Data"] = new JsonObject { ["LowerDirs"] = Strings(directories.SkipLast(1)), ["UpperDir"] = directories.LastOrDefault() },
+            },
+        };
+    }
+
+    private static JsonNode? ConfigOf(ContainerRecord record)
+    {
+        JsonNode? config = JsonSerializer.SerializeToNode(record.Config, OciJson.Context.ContainerConfig);
+        config!["Hostname"] = record.Hostname;
+        config["Image"] = record.Image;
+        config["Tty"] = record.Terminal;
+        config["OpenStdin"] = record.Input;
+        return config;
+    }
+
+    private static JsonArray Strings(IEnumerable<string> texts) => new([.. texts.Select(t => (JsonNode?)JsonValue.Create(t))]);
+
+    private static JsonObject Map(IReadOnlyDictionary<string, string> values)
+    {
+        var map = new JsonObject { };
+        foreach ((string key, string value) in values)
+        {
+            map[key] = value;
+        }
+        return map;
+    }
+}

@@ -1,0 +1,69 @@
+using System.CommandLine;
+using Strata.Content;
+using Strata.Oci;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata pull</c> and <c>strata push</c>, in Docker's words.</summary>
+internal static class PullCommand
+{
+    internal static Command Create(CommandContext context)
+    {
+        Argument<string> name = Options.One("IMAGE", "name");
+        Option<bool> quiet = Options.Flag("--quiet", "only the full name", "-q");
+        Option<string?> platform = Options.Value("--platform", "OS/ARCH", "for another platform");
+        var command = new Command("pull") { name, quiet, platform };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            ImageReference reference = ImageReference.Parse(parsed.GetValue(name)!);
+            bool silent = parsed.GetValue(quiet);
+            if (!silent && !parsed.GetValue(name)!.Contains(reference.Tag ?? "@", StringComparison.Ordinal))
+            {
+                context.Out.WriteLine($"Using default tag: {reference.Tag}");
+            }
+            var options = new PullOptions { Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, Progress = silent ? null : new LayerLines(context.Error) };
+            PullResult result = await context.Engine.PullAsync(reference, options, cancellationToken);
+            if (!silent)
+            {
+                context.Out.WriteLine($"Digest: {result.Descriptor.Digest}");
+                context.Out.WriteLine($"Status: {(result.WasUpToDate ? "Image is up to date for" : "Downloaded newer image for")} {reference.Familiar}");
+            }
+            context.Out.WriteLine(reference.ToString());
+            return 0;
+        });
+        return command;
+    }
+
+    internal static Command CreatePush(CommandContext context)
+    {
+        Argument<string> name = Options.One("IMAGE", "name; its first part is the registry");
+        Option<bool> quiet = Options.Flag("--quiet", "print nothing but errors", "-q");
+        var command = new Command("push") { name, quiet };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            ImageReference reference = ImageReference.Parse(parsed.GetValue(name)!);
+            PushResult result = await context.Engine.PushAsync(reference, new PushOptions { Progress = parsed.GetValue(quiet) ? null : new LayerLines(context.Error) }, cancellationToken);
+            if (!parsed.GetValue(quiet))
+            {
+                context.Out.WriteLine($"{reference.Tag}: digest: {result.Descriptor.Digest} size: {result.Descriptor.Size}");
+            }
+            return 0;
+        });
+        return command;
+    }
+
+    /// <summary>A line for each blob that is done or was there.</summary>
+    private sealed class LayerLines(TextWriter output) : IProgress<TransferProgress>
+    {
+        public void Report(TransferProgress value)
+        {
+            if (value.State != TransferState.Moving)
+            {
+                lock (output)
+                {
+                    output.WriteLine($"{value.Descriptor.Digest.Hex[..12]}: {(value.State == TransferState.AlreadyThere ? "Already exists" : "Transfer complete")}");
+                }
+            }
+        }
+    }
+}

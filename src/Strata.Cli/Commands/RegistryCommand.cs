@@ -1,0 +1,33 @@
+using System.CommandLine;
+using System.Net;
+using Strata.Server.Registry;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata registry serve</c>.</summary>
+internal static class RegistryCommand
+{
+    internal static Command Create(CommandContext context)
+    {
+        Option<string?> address = Options.Value("--addr", "ADDRESS:PORT", "where to listen (127.0.0.1:5000)");
+        var serve = new Command("serve", "Serve this store by the OCI distribution protocol, until interrupted") { address };
+        serve.SetAction(async (parsed, cancellationToken) =>
+        {
+            string text = parsed.GetValue(address) ?? "127.0.0.1:5000";
+            if (!IPEndPoint.TryParse(text.StartsWith(':') ? "0.0.0.0" + text : text, out IPEndPoint? endpoint))
+            {
+                throw new StrataException(ErrorKind.Invalid, $"--addr {text}: write it like 127.0.0.1:5000");
+            }
+            await ServeAsync(context, endpoint, cancellationToken);
+            return 0;
+        });
+        return new Command("registry") { serve };
+    }
+
+    // Apart, so that the web server's assemblies are loaded by those who serve only.
+    private static async Task ServeAsync(CommandContext context, IPEndPoint endpoint, CancellationToken cancellationToken)
+    {
+        context.Error.WriteLine($"serving {context.Engine.Layout.Root} on http://{endpoint}/v2/");
+        await RegistryServer.RunAsync(context.Engine, endpoint, cancellationToken);
+    }
+}

@@ -1,0 +1,36 @@
+using System.CommandLine;
+using Strata.Cli.Output;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata rmi</c>.</summary>
+internal static class RmiCommand
+{
+    internal static Command Create(CommandContext context)
+    {
+        Argument<string[]> names = Options.Many("IMAGE", "names or IDs");
+        Option<bool> force = Options.Flag("--force", "all names of an ID; also where stopped containers use it", "-f");
+        var command = new Command("rmi") { names, force };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            int code = 0;
+            foreach (string name in parsed.All(names))
+            {
+                try
+                {
+                    foreach (string line in await context.Engine.RemoveImageAsync(name, parsed.GetValue(force), cancellationToken))
+                    {
+                        context.Out.WriteLine(line);
+                    }
+                }
+                catch (StrataException e) when (parsed.All(names).Length > 1)
+                {
+                    context.Error.WriteLine($"strata: rmi: {SafeText.Escape(e.Message)}");
+                    code = 1;
+                }
+            }
+            return code;
+        });
+        return command;
+    }
+}

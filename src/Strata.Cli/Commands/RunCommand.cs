@@ -1,0 +1,247 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Strata.Cli.Output;
+using Strata.Containers;
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata run</c> and <c>strata create</c>: the same options.</summary>
+internal static class RunCommand
+{
+    internal static Command Create(CommandContext context) => Create(context, "run", runs: true);
+
+    internal static Command CreateOnly(CommandContext context) => Create(context, "create", runs: false);
+
+    private sealed class Set
+    {
+        internal readonly Argument<string[]> Words = Options.Many("IMAGE [COMMAND", "image, and what to run in place of its command");
+        internal readonly Option<bool> Remove = Options.Flag("--rm", "remove the container when it ends");
+        internal readonly Option<bool> Input = Options.Flag("--interactive", "keep its input open", "-i");
+        internal readonly Option<bool> Tty = Options.Flag("--tty", "give it a terminal", "-t");
+        internal readonly Option<string?> Name = Options.Value("--name", "NAME", "its name");
+        internal readonly Option<string[]> Env = Options.Values("--env", "NAME=VALUE", "environment variable; NAME alone takes ours", "-e");
+        internal readonly Option<string[]> EnvFile = Options.Values("--env-file", "FILE", "environment variables, a line each");
+        internal readonly Option<string?> Workdir = Options.Value("--workdir", "DIR", "working directory", "-w");
+        internal readonly Option<string?> User = Options.Value("--user", "USER[:GROUP]", "who it runs as", "-u");
+        internal readonly Option<string[]> Volume = Options.Values("--volume", "SRC:DST[:ro]", "bind a path, or a named volume", "-v");
+        internal readonly Option<string[]> Tmpfs = Options.Values("--tmpfs", "DST", "memory at a path");
+        internal readonly Option<string?> Entrypoint = new("--entrypoint") { Description = "in place of the image's", HelpName = "PROGRAM", Arity = ArgumentArity.ExactlyOne };
+        internal readonly Option<bool> ReadOnly = Options.Flag("--read-only", "its root file system cannot be written to");
+        internal readonly Option<string?> Network = Options.Value("--network", "MODE", "host (default) or none", "--net");
+        internal readonly Option<string?> Hostname = Options.Value("--hostname", "NAME", "its host name", "-h");
+        internal readonly Option<string[]> Label = Options.Values("--label", "NAME=VALUE", "label", "-l");
+        internal readonly Option<string?> StopSignal = Options.Value("--stop-signal", "SIGNAL", "the signal that stop sends");
+        internal readonly Option<string[]> CapAdd = Options.Values("--cap-add", "NAME", "more capabilities");
+        internal readonly Option<string[]> CapDrop = Options.Values("--cap-drop", "NAME", "fewer capabilities");
+        internal readonly Option<string[]> Security = Options.Values("--security-opt", "OPTION", "no-new-privileges, seccomp=unconfined");
+        internal readonly Option<bool> Privileged = Options.Flag("--privileged", "all of the host's rights");
+        internal readonly Option<string?> Pids = Options.Value("--pids-limit", "N", "most processes (2048; -1: no limit)");
+        internal readonly Option<string?> Memory = Options.Value("--memory", "BYTES", "most memory, e.g. 512m", "-m");
+        internal readonly Option<string?> CidFile = Options.Value("--cidfile", "FILE", "write the container's ID to a file");
+        internal readonly Option<string?> Pull = Options.Value("--pull", "WHEN", "missing (default), always or never");
+
+        internal IEnumerable<Symbol> All => [Words, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Tmpfs, Entrypoint, ReadOnly, Network, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
+            Privileged, Pids, Memory, CidFile, Pull];
+    }
+
+    private static Command Create(CommandContext context, string verb, bool runs)
+    {
+        var set = new Set();
+        var command = new Command(verb);
+        foreach (Symbol symbol in set.All)
+        {
+            if (symbol is Option option)
+            {
+                command.Options.Add(option);
+            }
+            else
+            {
+                command.Arguments.Add((Argument)symbol);
+            }
+        }
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            ContainerOptions options = Read(parsed, set);
+            if (options.Isolation.Privileged || options.Isolation is { Seccomp: false })
+            {
+                context.Error.WriteLine("warning: this container is not closed off from the host as containers are");
+            }
+            await PullIfAskedAsync(context, options.Image, parsed.GetValue(set.Pull), cancellationToken);
+            if (!runs)
+            {
+                ContainerRecord record = await context.Engine.CreateContainerAsync(options, cancellationToken);
+                WriteId(parsed.GetValue(set.CidFile), record.Id);
+                context.Out.WriteLine(record.Id);
+                return 0;
+            }
+            return await ForegroundAsync(context, options.Input, options.Terminal, (streams, started) => context.Engine.RunContainerAsync(options, streams, session =>
+            {
+                WriteId(parsed.GetValue(set.CidFile), session.Record.Id);
+                started(session);
+            }, cancellationToken));
+        });
+        return command;
+    }
+
+    /// <summary>Passes streams, signals and the terminal's size to a container for as long as it runs.</summary>
+    internal static async Task<int> ForegroundAsync(CommandContext context, bool input, bool terminal, Func<ContainerStreams, Action<ContainerSession>, ValueTask<int>> run)
+    {
+        if (terminal && input && !Terminal.IsTerminal(0))
+        {
+            throw new StrataException(ErrorKind.Invalid, "the input device is not a terminal") { Hint = "leave out -t where the input is a file or a pipe" };
+        }
+        context.Flush();
+        using Stream output = Console.OpenStandardOutput(), error = Console.OpenStandardError();
+        using Stream? stdin = input ? Console.OpenStandardInput() : null;
+        using IDisposable? raw = terminal && Terminal.IsTerminal(0) ? Terminal.EnterRawMode(0) : null;
+        var signals = new List<PosixSignalRegistration>();
+        context.ReleaseInterrupt();
+        try
+        {
+            var streams = new ContainerStreams(stdin, output, error) { TerminalSize = terminal ? Terminal.TryGetSize(1) ?? Terminal.TryGetSize(0) : null };
+            return await run(streams, session => signals.AddRange(Forward(session, terminal)));
+        }
+        finally
+        {
+            signals.ForEach(s => s.Dispose());
+        }
+    }
+
+    private static IEnumerable<PosixSignalRegistration> Forward(ContainerSession session, bool terminal)
+    {
+        // With a terminal, keys reach the container as bytes; without, what is sent to us is meant for it.
+        foreach ((PosixSignal signal, int number) in new[] { (PosixSignal.SIGINT, 2), (PosixSignal.SIGTERM, 15), (PosixSignal.SIGHUP, 1), (PosixSignal.SIGQUIT, 3), ((PosixSignal)10, 10), ((PosixSignal)12, 12) })
+        {
+            yield return PosixSignalRegistration.Create(signal, received =>
+            {
+                received.Cancel = true;
+                session.Signal(number);
+            });
+        }
+        if (terminal)
+        {
+            yield return PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ =>
+            {
+                if (Terminal.TryGetSize(1) is (int rows, int columns))
+                {
+                    session.Resize(rows, columns);
+                }
+            });
+        }
+    }
+
+    private static ContainerOptions Read(ParseResult parsed, Set set)
+    {
+        string[] words = parsed.All(set.Words);
+        string? entrypoint = parsed.GetValue(set.Entrypoint);
+        return new ContainerOptions
+        {
+            Image = words[0],
+            Command = [.. words.Skip(1)],
+            Entrypoint = entrypoint is null ? null : entrypoint.Length == 0 ? [] : [entrypoint],
+            Name = parsed.GetValue(set.Name),
+            Environment = [.. parsed.All(set.EnvFile).SelectMany(ReadEnvFile), .. parsed.All(set.Env).Select(Variable).OfType<string>()],
+            WorkingDirectory = parsed.GetValue(set.Workdir),
+            User = parsed.GetValue(set.User),
+            Hostname = parsed.GetValue(set.Hostname),
+            Volumes = [.. parsed.All(set.Volume)],
+            Tmpfs = [.. parsed.All(set.Tmpfs)],
+            Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.All(set.Label))),
+            StopSignal = parsed.GetValue(set.StopSignal),
+            Input = parsed.GetValue(set.Input),
+            Terminal = parsed.GetValue(set.Tty),
+            Remove = parsed.GetValue(set.Remove),
+            Isolation = ReadIsolation(parsed, set),
+        };
+    }
+
+    private static IsolationOptions ReadIsolation(ParseResult parsed, Set set)
+    {
+        string[] security = parsed.All(set.Security);
+        if (security.FirstOrDefault(s => s is not ("no-new-privileges" or "no-new-privileges=true" or "no-new-privileges:true" or "seccomp=unconfined" or "seccomp:unconfined")) is { } unknown)
+        {
+            throw new StrataException(ErrorKind.Unsupported, $"--security-opt {unknown}: there are no-new-privileges and seccomp=unconfined");
+        }
+        IEnumerable<string> capabilities = Capabilities.Default;
+        string Full(string name) => Capabilities.All.FirstOrDefault(c => c == "CAP_" + name.ToUpperInvariant().Replace("CAP_", "", StringComparison.Ordinal))
+            ?? throw new StrataException(ErrorKind.Invalid, $"capability {name}: there is none of this name");
+        foreach (string drop in parsed.All(set.CapDrop))
+        {
+            capabilities = drop.Equals("all", StringComparison.OrdinalIgnoreCase) ? [] : [.. capabilities.Where(c => c != Full(drop))];
+        }
+        foreach (string add in parsed.All(set.CapAdd))
+        {
+            capabilities = add.Equals("all", StringComparison.OrdinalIgnoreCase) ? Capabilities.All : [.. capabilities.Union([Full(add)])];
+        }
+        return new IsolationOptions
+        {
+            Capabilities = [.. capabilities],
+            NoNewPrivileges = security.Any(s => s.StartsWith("no-new-privileges", StringComparison.Ordinal)),
+            Seccomp = !security.Any(s => s.StartsWith("seccomp", StringComparison.Ordinal)),
+            Privileged = parsed.GetValue(set.Privileged),
+            ReadOnlyRoot = parsed.GetValue(set.ReadOnly),
+            Network = parsed.GetValue(set.Network) switch
+            {
+                null or "host" => NetworkMode.Host,
+                "none" => NetworkMode.None,
+                string other => throw new StrataException(ErrorKind.Unsupported, $"--network {other}: there are host and none"),
+            },
+            PidsLimit = parsed.GetValue(set.Pids) is not { } pids ? new IsolationOptions().PidsLimit : long.TryParse(pids, out long n) ? n <= 0 ? null : n : throw new StrataException(ErrorKind.Invalid, $"--pids-limit {pids}: not a number"),
+            MemoryLimit = parsed.GetValue(set.Memory) is { } memory ? ParseBytes(memory) : null,
+        };
+    }
+
+    private static long ParseBytes(string text)
+    {
+        long scale = char.ToLowerInvariant(text[^1]) switch { 'k' => 1L << 10, 'm' => 1L << 20, 'g' => 1L << 30, 't' => 1L << 40, _ => 1 };
+        return long.TryParse(scale == 1 ? text : text[..^1], out long number) && number > 0 ? number * scale : throw new StrataException(ErrorKind.Invalid, $"--memory {text}: write it like 512m or 2g");
+    }
+
+    private static string? Variable(string text) => text.Contains('=', StringComparison.Ordinal) ? text : Environment.GetEnvironmentVariable(text) is { } value ? $"{text}={value}" : null;
+
+    private static IEnumerable<string> ReadEnvFile(string path)
+        => (File.Exists(path) ? File.ReadLines(path) : throw new StrataException(ErrorKind.NotFound, $"--env-file {path}: no such file"))
+            .Select(l => l.TrimStart()).Where(l => l.Length > 0 && !l.StartsWith('#')).Select(Variable).OfType<string>();
+
+    private static void WriteId(string? path, string id)
+    {
+        if (path is not null)
+        {
+            File.WriteAllText(path, id);
+        }
+    }
+
+    // Names that are not here are pulled, as people are used to; what cannot be pulled says both.
+    private static async Task PullIfAskedAsync(CommandContext context, string image, string? when, CancellationToken cancellationToken)
+    {
+        if (when is not (null or "missing" or "always" or "never"))
+        {
+            throw new StrataException(ErrorKind.Invalid, $"--pull {when}: there are missing, always and never");
+        }
+        try
+        {
+            if (when != "always")
+            {
+                await context.Engine.ResolveImageAsync(image, cancellationToken);
+                return;
+            }
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.NotFound && when != "never")
+        {
+            context.Error.WriteLine($"Unable to find image '{SafeText.Escape(image)}' locally");
+            try
+            {
+                await context.Engine.PullAsync(ImageReference.Parse(image), cancellationToken: cancellationToken);
+                return;
+            }
+            catch (Exception pull) when (pull is StrataException or HttpRequestException or IOException)
+            {
+                throw new StrataException(ErrorKind.NotFound, $"{e.Message}, and it cannot be pulled: {pull.Message}", pull) { Hint = e.Hint };
+            }
+        }
+        await context.Engine.PullAsync(ImageReference.Parse(image), cancellationToken: cancellationToken);
+    }
+}

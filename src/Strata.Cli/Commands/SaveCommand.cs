@@ -1,0 +1,83 @@
+using System.CommandLine;
+using Strata.Images;
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata save</c> and <c>strata load</c>.</summary>
+internal static class SaveCommand
+{
+    internal static Command Create(CommandContext context)
+    {
+        Argument<string[]> names = Options.Many("IMAGE", "names or IDs");
+        Option<string?> output = Options.Value("--output", "FILE", "write to a file", "-o");
+        Option<string?> format = Options.Value("--format", "FORMAT", "docker-archive (default) or oci-archive");
+        var command = new Command("save") { names, output, format };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            ArchiveFormat kind = parsed.GetValue(format) switch
+            {
+                null or "docker-archive" => ArchiveFormat.DockerArchive,
+                "oci-archive" => ArchiveFormat.OciArchive,
+                string other => throw new StrataException(ErrorKind.Invalid, $"--format {other}: there are docker-archive and oci-archive"),
+            };
+            if (parsed.GetValue(output) is not { } path)
+            {
+                if (Terminal.IsTerminal(1))
+                {
+                    throw new StrataException(ErrorKind.Invalid, "refusing to write an archive to a terminal") { Hint = "name a file with -o, or send the output on" };
+                }
+                using Stream stdout = Console.OpenStandardOutput();
+                await context.Engine.SaveAsync(parsed.All(names), kind, stdout, cancellationToken);
+                return 0;
+            }
+            string temporary = path + ".partial";
+            try
+            {
+                await using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0))
+                {
+                    await context.Engine.SaveAsync(parsed.All(names), kind, file, cancellationToken);
+                    Durability.SyncFile(file.SafeFileHandle, temporary);
+                }
+                File.Move(temporary, path, overwrite: true);
+            }
+            finally
+            {
+                File.Delete(temporary);
+            }
+            return 0;
+        });
+        return command;
+    }
+
+    internal static Command CreateLoad(CommandContext context)
+    {
+        Option<string?> input = Options.Value("--input", "FILE", "an archive, or an OCI layout's folder; standard input where not said", "-i");
+        Option<bool> quiet = Options.Flag("--quiet", "print nothing but errors", "-q");
+        var command = new Command("load") { input, quiet };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            string? path = parsed.GetValue(input);
+            if (path is null && Terminal.IsTerminal(0))
+            {
+                throw new StrataException(ErrorKind.Invalid, "no archive: standard input is a terminal") { Hint = "name a file with -i" };
+            }
+            if (path is not null && !File.Exists(path) && !Directory.Exists(path))
+            {
+                throw new StrataException(ErrorKind.NotFound, $"{path}: no such file or directory");
+            }
+            bool folder = Directory.Exists(path);
+            await using Stream? archive = folder ? null : path is null ? Console.OpenStandardInput() : new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            foreach ((ImageReference? name, Digest id) in await context.Engine.LoadAsync(archive, folder ? path : null, cancellationToken))
+            {
+                if (!parsed.GetValue(quiet))
+                {
+                    context.Out.WriteLine(name is null ? $"Loaded image ID: {id}" : $"Loaded image: {name.Familiar}");
+                }
+            }
+            return 0;
+        });
+        return command;
+    }
+}

@@ -1,0 +1,57 @@
+using System.CommandLine;
+using System.Globalization;
+using Strata.Containers;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata stop</c>, <c>kill</c> and <c>wait</c>.</summary>
+internal static class StopCommand
+{
+    internal static Command Create(CommandContext context)
+    {
+        Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
+        Option<int> time = new("--time", "-t") { Description = "seconds before it is killed", HelpName = "SECONDS", DefaultValueFactory = _ => 10 };
+        var command = new Command("stop") { names, time };
+        command.SetAction((parsed, cancellationToken) => EachAsync(context, parsed.All(names), async name => await context.Engine.StopContainerAsync(name, TimeSpan.FromSeconds(parsed.GetValue(time)), cancellationToken)));
+        return command;
+    }
+
+    internal static Command CreateKill(CommandContext context)
+    {
+        Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
+        Option<string?> signal = Options.Value("--signal", "SIGNAL", "KILL where not said", "-s");
+        var command = new Command("kill") { names, signal };
+        command.SetAction((parsed, _) => EachAsync(context, parsed.All(names), name =>
+        {
+            context.Engine.KillContainer(name, Signals.Parse(parsed.GetValue(signal) ?? "KILL"));
+            return Task.CompletedTask;
+        }));
+        return command;
+    }
+
+    internal static Command CreateWait(CommandContext context)
+    {
+        Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
+        var command = new Command("wait") { names };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            foreach (string name in parsed.All(names))
+            {
+                int? code = await context.Engine.WaitContainerAsync(name, cancellationToken);
+                context.Out.WriteLine(code?.ToString(CultureInfo.InvariantCulture) ?? "unknown");
+            }
+            return 0;
+        });
+        return command;
+    }
+
+    private static async Task<int> EachAsync(CommandContext context, string[] names, Func<string, Task> action)
+    {
+        foreach (string name in names)
+        {
+            await action(name);
+            context.Out.WriteLine(name);
+        }
+        return 0;
+    }
+}

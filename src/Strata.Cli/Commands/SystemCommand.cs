@@ -1,0 +1,111 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Strata.Cli.Output;
+using Strata.Content;
+using Strata.Linux;
+using Strata.Server;
+
+namespace Strata.Cli.Commands;
+
+/// <summary><c>strata system df|prune|check</c>.</summary>
+internal static class SystemCommand
+{
+    internal static Command Create(CommandContext context) => new("system") { CreateUsage(context), CreatePrune(context), CreateCheck(context) };
+
+    private static Command CreateUsage(CommandContext context)
+    {
+        Option<bool> verbose = Options.Flag("--verbose", "each image: what it shares and what is its own", "-v");
+        Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, or json; fields: TotalBytes, Areas");
+        var command = new Command("df", "Show what the store costs on disk; the total is what du says") { verbose, format };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            _ = context.Engine;
+            DiskUsage usage = context.Engine.GetDiskUsage();
+            if (parsed.GetValue(format) is { } template)
+            {
+                var areas = new JsonObject { };
+                foreach (DiskArea area in usage.Areas)
+                {
+                    areas[area.Name] = area.Bytes;
+                }
+                Formatted.Write(context.Out, template, [new JsonObject { ["TotalBytes"] = usage.TotalBytes, ["Areas"] = areas }]);
+                return 0;
+            }
+            CollectResult reclaimable = await context.Engine.PruneAsync(all: false, dryRun: true, cancellationToken);
+            long Of(params string[] names) => usage.Areas.Where(a => names.Contains(a.Name)).Sum(a => a.Bytes);
+            var table = new Table("TYPE", "TOTAL", "SIZE", "RECLAIMABLE");
+            table.Add("Images", Count(context.Engine.ListImages().DistinctBy(i => i.Record.Manifest.Digest).Count()), Sizes.Human(Of("blobs", "trees", "snapshots", "names", "trash", "ingest"), 4), Sizes.Human(reclaimable.Bytes, 4));
+            table.Add("Containers", Count(context.Engine.ListContainers().Count), Sizes.Human(Of("containers", "active"), 4), "");
+            table.Add("Volumes", Count(context.Engine.Volumes.List().Count), Sizes.Human(Of("volumes"), 4), "");
+            table.Add("Build cache", "", Sizes.Human(Of("cache"), 4), "");
+            table.Add("Store", "", Sizes.Human(Of("leases", "store"), 4), "");
+            table.Add("Sum", "", $"{Sizes.Human(usage.TotalBytes, 4)} ({usage.TotalBytes.ToString(CultureInfo.InvariantCulture)} bytes)", "");
+            table.Write(context.Out);
+            if (parsed.GetValue(verbose))
+            {
+                await WriteImagesAsync(context, cancellationToken);
+            }
+            return 0;
+        });
+        return command;
+    }
+
+    private static async Task WriteImagesAsync(CommandContext context, CancellationToken cancellationToken)
+    {
+        context.Out.WriteLine();
+        var table = new Table("REPOSITORY", "TAG", "IMAGE ID", "FILES", "SHARED ON DISK", "UNIQUE ON DISK");
+        foreach (ImageUsage image in await context.Engine.GetImageUsageAsync(cancellationToken))
+        {
+            table.Add(image.Image.Reference?.FamiliarName ?? "<none>", image.Image.Reference?.Tag ?? "<none>", ImagesCommand.Id(image.Image, full: false), Sizes.Human(image.Image.Record.Size ?? 0), Sizes.Human(image.SharedBytes), Sizes.Human(image.UniqueBytes));
+        }
+        table.Write(context.Out);
+    }
+
+    private static Command CreatePrune(CommandContext context)
+    {
+        Option<bool> all = Options.Flag("--all", "images that no container uses, too", "-a");
+        Option<bool> force = Options.Flag("--force", "do not ask", "-f");
+        Option<bool> dryRun = Options.Flag("--dry-run", "only say what would go");
+        var command = new Command("prune", "Remove stopped containers, images without names, the build cache, and what nobody needs") { all, force, dryRun };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            if (!parsed.GetValue(force) && !parsed.GetValue(dryRun))
+            {
+                if (!Terminal.IsTerminal(0))
+                {
+                    throw new StrataException(ErrorKind.Invalid, "prune asks first, and there is nobody to ask") { Hint = "say so with --force" };
+                }
+                context.Error.Write("This removes stopped containers, images without names and the build cache. Go on? [y/N] ");
+                if (Console.ReadLine() is not ("y" or "Y" or "yes"))
+                {
+                    return 1;
+                }
+            }
+            CollectResult result = await context.Engine.PruneAsync(parsed.GetValue(all), parsed.GetValue(dryRun), cancellationToken);
+            context.Out.WriteLine($"{(parsed.GetValue(dryRun) ? "Would reclaim" : "Total reclaimed space:")} {Sizes.Human(result.Bytes)}");
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command CreateCheck(CommandContext context)
+    {
+        Option<bool> deep = Options.Flag("--deep", "hash every blob");
+        Option<bool> repair = Options.Flag("--repair", "take away what does not verify");
+        var command = new Command("check", "Look whether the store is whole; ends with 3 where it is not") { deep, repair };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            IReadOnlyList<StoreProblem> problems = await context.Engine.CheckAsync(parsed.GetValue(deep), parsed.GetValue(repair), cancellationToken);
+            foreach (StoreProblem problem in problems)
+            {
+                context.Out.WriteLine($"{SafeText.Escape(problem.Path)}: {SafeText.Escape(problem.What)}; {SafeText.Escape(problem.Advice)}");
+            }
+            context.Out.WriteLine($"{problems.Count} problems");
+            return problems.Count == 0 ? 0 : ErrorTable.CheckFailedExitCode;
+        });
+        return command;
+    }
+
+    private static string Count(int count) => count.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,63 @@
+using System.CommandLine;
+using Strata.Cli.Commands;
+
+namespace Strata.Cli;
+
+/// <summary>What --help prints: for all commands a list, for one its options and examples.</summary>
+internal static class Help
+{
+    internal static void Write(CommandContext context, string? name, string? subcommand = null)
+    {
+        TextWriter o = context.Out;
+        CommandEntry? entry = CommandTable.All.FirstOrDefault(c => c.Name == name);
+        if (entry is null)
+        {
+            WriteAll(o);
+            return;
+        }
+        Command command = entry.Create(context);
+        Command shown = command.Subcommands.FirstOrDefault(s => s.Name == subcommand) ?? command;
+        string words = shown == command ? entry.Name : $"{entry.Name} {shown.Name}";
+        string arguments = string.Concat(shown.Arguments.Select(a => a.Arity.MinimumNumberOfValues == 0 ? $" [{a.Name}{(a.Arity.MaximumNumberOfValues > 1 ? "…" : "")}]" : $" {a.Name}{(a.Arity.MaximumNumberOfValues > 1 ? "…" : "")}"));
+        o.WriteLine($"Usage: strata {words}{(shown.Subcommands.Count > 0 ? " COMMAND" : "")}{(shown.Options.Any() ? " [OPTIONS]" : "")}{arguments}");
+        o.WriteLine();
+        o.WriteLine(shown == command ? entry.Summary + "." : shown.Description + ".");
+        if (shown.Subcommands.Count > 0)
+        {
+            o.WriteLine("\nCommands:");
+            foreach (Command sub in shown.Subcommands)
+            {
+                o.WriteLine($"  {sub.Name,-12} {sub.Description}");
+            }
+        }
+        if (shown.Options.Any(x => !x.Hidden))
+        {
+            o.WriteLine("\nOptions:");
+            foreach (Option option in shown.Options.Where(x => !x.Hidden))
+            {
+                string names = string.Join(", ", option.Aliases.Where(a => a.Length == 2).Append(option.Name)) + (option.Arity.MinimumNumberOfValues > 0 ? " " + (option.HelpName ?? "VALUE") : "");
+                o.WriteLine($"  {(option.Aliases.Any(a => a.Length == 2) ? "" : "    ") + names,-34} {option.Description}");
+            }
+        }
+        o.WriteLine("\nExamples:");
+        foreach (string example in entry.Examples)
+        {
+            o.WriteLine($"  {example}");
+        }
+    }
+
+    private static void WriteAll(TextWriter o)
+    {
+        o.WriteLine("Usage: strata [--root DIR] [--runtime PROGRAM] [--debug] COMMAND …\n");
+        o.WriteLine("Images in layers: build, run, see, keep, move. No daemon.");
+        foreach (IGrouping<string, CommandEntry> group in CommandTable.All.GroupBy(c => c.Group))
+        {
+            o.WriteLine($"\n{group.Key}:");
+            foreach (CommandEntry command in group)
+            {
+                o.WriteLine($"  {command.Name,-12} {command.Summary}");
+            }
+        }
+        o.WriteLine("\nExamples:\n  strata bootstrap debian:bookworm\n  strata build -t app .\n  strata run --rm -it app\n\nstrata COMMAND --help shows a command's options and examples.");
+    }
+}
