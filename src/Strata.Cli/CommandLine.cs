@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using Strata.Cli.Commands;
 using Strata.Cli.Output;
 using Strata.Containers;
@@ -146,7 +145,7 @@ internal static class CommandLine
         return ErrorTable.UsageExitCode;
     }
 
-    private static (GlobalOptions Global, string[] Rest, string? Problem) ReadGlobal(string[] args)
+    private static (GlobalOptions Global, string[] Words, string? Problem) ReadGlobal(string[] args)
     {
         var global = new GlobalOptions { Root = Environment.GetEnvironmentVariable("STRATA_ROOT") is { Length: > 0 } root ? root : "/var/lib/strata" };
         int i = 0;

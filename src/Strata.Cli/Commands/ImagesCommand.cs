@@ -52,7 +52,7 @@ internal static class ImagesCommand
             Formatted.Write(context.Out, format, images.Select(i => (JsonNode)Describe(i, full, now)));
             return;
         }
-        var table = digests ? new Table("REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE") : new Table("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE");
+        Table table = digests ? new Table("REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE") : new Table("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE");
         foreach (ListedImage image in images)
         {
             string[] cells = [image.Reference?.FamiliarName ?? "<none>", image.Reference?.Tag ?? "<none>", image.Record.Manifest.Digest.ToString(), Id(image, full), Ages.Ago(image.Record.Created, now), Size(image)];

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -59,10 +60,10 @@ internal static class InspectCommand
                 // then it is an image, or nothing
             }
         }
-        return Image(engine, await engine.ResolveImageAsync(name, cancellationToken), await engine.GetManifestAnnotationsAsync(name, cancellationToken));
+        return Image(engine, await engine.ResolveImageAsync(name, cancellationToken));
     }
 
-    private static JsonObject Image(Engine engine, LocalImage image, IReadOnlyDictionary<string, string> annotations)
+    private static JsonObject Image(Engine engine, LocalImage image)
     {
         IReadOnlyList<ImageReference> names = engine.GetNames(image.Record.Manifest.Digest);
         return new JsonObject
@@ -84,7 +85,7 @@ internal static class InspectCommand
             ["GraphDriver"] = new JsonObject { ["Name"] = "overlay", ["Data"] = new JsonObject() },
             ["RootFS"] = new JsonObject { ["Type"] = "layers", ["Layers"] = Strings(image.Config.RootFs.DiffIds.Select(d => d.ToString())) },
             ["Metadata"] = new JsonObject { ["LastTagTime"] = null },
-            ["Annotations"] = Map(annotations),
+            ["Annotations"] = Map(image.Manifest.Annotations ?? ImmutableSortedDictionary<string, string>.Empty),
             ["Descriptor"] = new JsonObject { ["MediaType"] = image.Descriptor.MediaType, ["Digest"] = image.Descriptor.Digest.ToString(), ["Size"] = image.Descriptor.Size },
         };
     }
@@ -120,7 +121,7 @@ internal static class InspectCommand
             ["GraphDriver"] = new JsonObject
             {
                 ["Name"] = "overlay",
-                ["Data"] = new JsonObject { ["LowerDirs"] = Strings(directories.SkipLast(1)), ["UpperDir"] = directories.LastOrDefault() },
+                ["Data"] = new JsonObject { ["LowerDirs"] = Strings(directories.SkipLast(1)), ["UpperDir"] = directories.Count == 0 ? null : directories[^1] },
             },
         };
     }
@@ -137,7 +138,7 @@ internal static class InspectCommand
 
     private static JsonArray Strings(IEnumerable<string> texts) => new([.. texts.Select(t => (JsonNode?)JsonValue.Create(t))]);
 
-    private static JsonObject Map(IReadOnlyDictionary<string, string> values)
+    private static JsonObject Map(ImmutableSortedDictionary<string, string> values)
     {
         var map = new JsonObject { };
         foreach ((string key, string value) in values)

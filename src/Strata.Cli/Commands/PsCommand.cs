@@ -9,6 +9,8 @@ namespace Strata.Cli.Commands;
 /// <summary><c>strata ps</c>.</summary>
 internal static class PsCommand
 {
+    private static readonly string[] s_size = ["Size"];
+
     internal static Command Create(CommandContext context)
     {
         Option<bool> all = Options.Flag("--all", "stopped ones too", "-a");
@@ -39,8 +41,8 @@ internal static class PsCommand
                 Formatted.Write(context.Out, template, rows);
                 return 0;
             }
-            string[] columns = ["ID", "Image", "Command", "CreatedAgo", "Status", "Ports", "Names", .. parsed.GetValue(size) ? new[] { "Size" } : []];
-            var table = new Table(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES", .. parsed.GetValue(size) ? new[] { "SIZE" } : []]);
+            string[] columns = ["ID", "Image", "Command", "CreatedAgo", "Status", "Ports", "Names", .. s_size.Where(_ => parsed.GetValue(size))];
+            var table = new Table(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES", .. s_size.Where(_ => parsed.GetValue(size)).Select(s => s.ToUpperInvariant())]);
             rows.ForEach(r => table.Add([.. columns.Select(c => (string)r[c]!)]));
             table.Write(context.Out);
             return 0;

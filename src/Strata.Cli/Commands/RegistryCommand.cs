@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Net;
 using Strata.Server.Registry;
 
 namespace Strata.Cli.Commands;
@@ -14,20 +13,15 @@ internal static class RegistryCommand
         serve.SetAction(async (parsed, cancellationToken) =>
         {
             string text = parsed.GetValue(address) ?? "127.0.0.1:5000";
-            if (!IPEndPoint.TryParse(text.StartsWith(':') ? "0.0.0.0" + text : text, out IPEndPoint? endpoint))
-            {
-                throw new StrataException(ErrorKind.Invalid, $"--addr {text}: write it like 127.0.0.1:5000");
-            }
-            await ServeAsync(context, endpoint, cancellationToken);
+            await ServeAsync(context, text, cancellationToken);
             return 0;
         });
         return new Command("registry") { serve };
     }
 
     // Apart, so that the web server's assemblies are loaded by those who serve only.
-    private static async Task ServeAsync(CommandContext context, IPEndPoint endpoint, CancellationToken cancellationToken)
+    private static async Task ServeAsync(CommandContext context, string address, CancellationToken cancellationToken)
     {
-        context.Error.WriteLine($"serving {context.Engine.Layout.Root} on http://{endpoint}/v2/");
-        await RegistryServer.RunAsync(context.Engine, endpoint, cancellationToken);
+        await RegistryServer.RunAsync(context.Engine, address, started => context.Error.WriteLine($"serving {context.Engine.Layout.Root} on {started}"), cancellationToken);
     }
 }
