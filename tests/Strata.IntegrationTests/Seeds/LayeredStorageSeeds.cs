@@ -32,7 +32,7 @@ public sealed class LayeredStorageSeeds(SeedStore store)
         string[] after = store.Layers("b2");
         Assert.Equal(before[..3], after[..3]);
         Assert.NotEqual(before[3], after[3]);
-        Assert.Subset([.. TreeInodes()], [.. inodes]);
+        Assert.Subset(TreeInodes().ToHashSet(), inodes.ToHashSet());
     }
 
     [Fact]
@@ -124,7 +124,7 @@ public sealed class LayeredStorageSeeds(SeedStore store)
     public void B14_a_container_is_a_writable_layer_on_the_image_layers()
     {
         string container = store.Run("create", store.Busybox, "sh", "-c", "echo x >/written").Ok().Out.Trim();
-        string[] committed = Directory.GetDirectories(Path.Combine(store.Root, "snapshots"));
+        string[] committed = Directory.GetFiles(Path.Combine(store.Root, "snapshots"));
         string[] lowers = store.Inspect(container, "{{join .GraphDriver.Data.LowerDirs \",\"}}").Split(',');
         string upper = store.Inspect(container, "{{.GraphDriver.Data.UpperDir}}");
         Assert.NotEmpty(lowers);
@@ -134,7 +134,7 @@ public sealed class LayeredStorageSeeds(SeedStore store)
         Assert.Equal("x\n", File.ReadAllText(Path.Combine(upper, "written")));
         store.Run("rm", container).Ok();
         Assert.False(Directory.Exists(upper));
-        Assert.Subset([.. Directory.GetDirectories(Path.Combine(store.Root, "snapshots"))], [.. committed]);
+        Assert.Subset(Directory.GetFiles(Path.Combine(store.Root, "snapshots")).ToHashSet(), committed.ToHashSet());
         Assert.Equal("fine\n", store.Run("run", "--rm", store.Busybox, "echo", "fine").Ok().Out);
     }
 
