@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Strata.Content;
 using Strata.Layers;
 using Strata.Linux;
@@ -5,23 +6,25 @@ using Strata.Oci;
 
 namespace Strata.Images;
 
-/// <summary>Compares a layer's archive with its digest and with the files that were unpacked from it.</summary>
+/// <summary>
+/// Compares a layer's archive with its digest, and with the files that were unpacked from it: each entry is there as it was written, and nothing
+/// else is. Times are not compared: reading changes some of them.
+/// </summary>
 internal static class TreeVerifier
 {
     private const int BufferBytes = 1 << 17;
+    private const string Advice = "the unpacked files were changed on disk: strata rmi and pull or build again";
 
     internal static List<StoreProblem> Verify(Stream blob, Digest diffId, string? tree, int number)
     {
-        var problems = new List<StoreProblem>();
         using RootedDirectory? root = tree is null ? null : RootedDirectory.Open(tree);
         using var reader = new LayerReader(blob);
+        var comparison = new Comparison(root);
         while (reader.Read() is { } entry)
         {
-            if (root is not null && Differs(root, entry, entry is FileEntry ? reader.Content : Stream.Null) is { } what)
-            {
-                problems.Add(new StoreProblem($"layer {number} /{entry.Path}", what, "the unpacked file was changed on disk: strata rmi and pull or build again"));
-            }
+            comparison.Add(entry, entry is FileEntry ? reader.Content : Stream.Null);
         }
+        List<StoreProblem> problems = [.. comparison.Finish().Select(p => new StoreProblem($"layer {number} /{p.Path}", p.What, Advice))];
         if (reader.DiffId != diffId)
         {
             problems.Add(new StoreProblem($"layer {number}", $"its plain tar is {reader.DiffId}, not {diffId}", "pull or build the image again"));
@@ -29,22 +32,133 @@ internal static class TreeVerifier
         return problems;
     }
 
+    private sealed class Comparison(RootedDirectory? root)
+    {
+        // What the archive says about each path, and what is wrong with it on disk. The last entry of a name wins, as it does when unpacking.
+        private readonly SortedDictionary<string, (LayerEntry Entry, string? Problem)> _entries = new(StringComparer.Ordinal);
+        private readonly HashSet<string> _linked = new(StringComparer.Ordinal); // files of lower layers are brought up for a link to them
+
+        internal void Add(LayerEntry entry, Stream content)
+        {
+            if (root is null)
+            {
+                return;
+            }
+            bool isKnown = _entries.TryGetValue(entry.Path, out (LayerEntry Entry, string? Problem) before);
+            if (entry is WhiteoutEntry && isKnown && before.Entry is NodeEntry)
+            {
+                return; // a layer's own file wins over its whiteout
+            }
+            if (isKnown && before.Entry is DirectoryEntry && entry is NodeEntry and not DirectoryEntry)
+            {
+                string below = entry.Path + "/";
+                foreach (string gone in _entries.Keys.Where(k => k.StartsWith(below, StringComparison.Ordinal)).ToList())
+                {
+                    _entries.Remove(gone);
+                }
+            }
+            if (entry is OpaqueEntry)
+            {
+                // Says something about a folder, which may have an entry of its own.
+                string? problem = IsOpaque(entry.Path) ? null : "it does not hide the folder below it any more";
+                if (!isKnown || problem is not null)
+                {
+                    _entries[entry.Path] = (isKnown ? before.Entry : entry, problem);
+                }
+                return;
+            }
+            if (entry is HardLinkEntry link)
+            {
+                _linked.Add(link.Target);
+            }
+            _entries[entry.Path] = (entry, Differs(root, entry, content));
+        }
+
+        internal IEnumerable<(string Path, string What)> Finish()
+        {
+            foreach ((string path, (_, string? problem)) in _entries)
+            {
+                if (problem is not null)
+                {
+                    yield return (path, problem);
+                }
+            }
+            if (root is null)
+            {
+                yield break;
+            }
+            // Folders on the way to an entry need none of their own.
+            var ways = new HashSet<string>(StringComparer.Ordinal) { "" };
+            foreach (string path in _entries.Keys.Concat(_linked))
+            {
+                for (int slash = path.LastIndexOf('/'); slash > 0 && ways.Add(path[..slash]); slash = path.LastIndexOf('/', slash - 1))
+                {
+                }
+            }
+            var pending = new Stack<string>();
+            pending.Push("");
+            while (pending.TryPop(out string? directory))
+            {
+                foreach (string name in root.GetNames(directory))
+                {
+                    string path = directory.Length == 0 ? name : directory + "/" + name;
+                    bool isDirectory = root.TryGetStatus(path) is { Kind: FileKind.Directory };
+                    if (!_entries.ContainsKey(path) && !_linked.Contains(path) && !(isDirectory && ways.Contains(path)))
+                    {
+                        yield return (path, "it is not in the layer");
+                    }
+                    else if (isDirectory)
+                    {
+                        pending.Push(path);
+                    }
+                }
+            }
+        }
+
+        private bool IsOpaque(string path) => path.Length == 0 || (root!.TryGetStatus(path) is { Kind: FileKind.Directory } && root.TryGetXattr(path, "trusted.overlay.opaque") is [(byte)'y']);
+    }
+
     private static string? Differs(RootedDirectory root, LayerEntry entry, Stream content)
     {
-        FileStatus? found = root.TryGetStatus(entry.Path);
-        switch (entry)
+        if (root.TryGetStatus(entry.Path) is not { } found)
         {
-            case FileEntry file when found is { Kind: FileKind.Regular } status:
-                return status.Size != file.Size ? $"{status.Size} bytes, not {file.Size}" : status.Mode != file.Metadata.Mode ? "its mode was changed" : SameContent(root, entry.Path, content) ? null : "its content was changed";
-            case DirectoryEntry directory when found is { Kind: FileKind.Directory } status:
-                return status.Mode != directory.Metadata.Mode ? "its mode was changed" : null;
-            case SymbolicLinkEntry link when found is { Kind: FileKind.SymbolicLink }:
-                return root.ReadLink(entry.Path) == link.Target ? null : "it links elsewhere";
-            case NodeEntry when found is null:
-                return "it is not there";
-            default:
-                return null;
+            return "it is not there";
         }
+        return entry switch
+        {
+            WhiteoutEntry => found is { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } ? null : "the mark that it is deleted is not there",
+            FileEntry file => found.Kind != FileKind.Regular ? OtherKind(found) : found.Size != file.Size ? $"it has {found.Size} bytes, not {file.Size}"
+                : SameContent(root, entry.Path, content) ? DressDiffers(root, file, found) : "its content was changed",
+            DirectoryEntry directory => found.Kind == FileKind.Directory ? DressDiffers(root, directory, found) : OtherKind(found),
+            SymbolicLinkEntry link => found.Kind != FileKind.SymbolicLink ? OtherKind(found) : root.ReadLink(entry.Path) == link.Target ? DressDiffers(root, link, found) : "it links elsewhere",
+            HardLinkEntry link => root.TryGetStatus(link.Target) is { } target && target.Inode == found.Inode ? null : $"it is no link to /{link.Target} any more",
+            DeviceEntry device => found.Kind != device.Kind ? OtherKind(found)
+                : (found.DeviceMajor, found.DeviceMinor) == (device.Major, device.Minor) ? DressDiffers(root, device, found) : "it is another device",
+            _ => throw new System.Diagnostics.UnreachableException(entry.GetType().Name),
+        };
+    }
+
+    private static string OtherKind(FileStatus found) => $"it is a {found.Kind} now";
+
+    private static string? DressDiffers(RootedDirectory root, NodeEntry node, FileStatus found)
+    {
+        EntryMetadata expected = node.Metadata;
+        if (node is not SymbolicLinkEntry && found.Mode != expected.Mode)
+        {
+            return "its mode was changed";
+        }
+        if ((found.Uid, found.Gid) != (expected.Uid, expected.Gid))
+        {
+            return "its owner was changed";
+        }
+        foreach ((string name, ImmutableArray<byte> value) in expected.Xattrs)
+        {
+            if (root.TryGetXattr(node.Path, name) is not { } actual || !actual.AsSpan().SequenceEqual(value.AsSpan()))
+            {
+                return $"its attribute {name} was changed";
+            }
+        }
+        return null;
     }
 
     private static bool SameContent(RootedDirectory root, string path, Stream content)
