@@ -10,7 +10,7 @@ namespace Strata.Content;
 public sealed record StoreProblem(string Path, string What, string Advice);
 
 /// <summary>
-/// Looks whether the store's invariants hold: blobs hash to their names (deep), names point to manifests that are here, manifests to children
+/// Looks whether the store's invariants hold: blobs hash to their names (deep), records of names can be read, names point to manifests that are here, manifests to children
 /// that are here. Repair takes away only what does not verify; a pull or build brings it back.
 /// </summary>
 public static class StoreCheck
@@ -21,6 +21,7 @@ public static class StoreCheck
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(images);
         var problems = new List<StoreProblem>();
+        bool isReadable = CheckRecords(images, repair, problems);
         if (deep)
         {
             await HashAllAsync(store, repair, problems, cancellationToken).ConfigureAwait(false);
@@ -33,11 +34,30 @@ public static class StoreCheck
                 problems.Add(new StoreProblem(stray, "a file that no digest names", "remove it"));
             }
         }
+        if (!isReadable)
+        {
+            return problems; // the list of images is not to be had before that is repaired
+        }
         foreach ((string name, Descriptor manifest) in images.List().Select(i => (i.Reference.Familiar, i.Record.Manifest)).Concat(images.ListUntagged().Select(r => ($"<none> {r.Manifest.Digest}", r.Manifest))))
         {
             await CheckImageAsync(store, name, manifest, problems, cancellationToken).ConfigureAwait(false);
         }
         return problems;
+    }
+
+    // A name whose record is damaged stops every list of images: true where there is none (any more).
+    private static bool CheckRecords(ImageStore images, bool repair, List<StoreProblem> problems)
+    {
+        IReadOnlyList<(string Path, string Problem)> damaged = images.FindDamaged();
+        foreach ((string path, string problem) in damaged)
+        {
+            problems.Add(new StoreProblem(path, problem, repair ? "the name was removed; pull, load or build the image again" : "strata system check --repair removes the name; pull, load or build the image again"));
+            if (repair)
+            {
+                AtomicFile.Delete(path);
+            }
+        }
+        return repair || damaged.Count == 0;
     }
 
     private static async ValueTask HashAllAsync(ContentStore store, bool repair, List<StoreProblem> problems, CancellationToken cancellationToken)
