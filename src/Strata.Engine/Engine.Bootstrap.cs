@@ -114,18 +114,7 @@ public sealed partial class Engine
     private async ValueTask<(Descriptor, Digest)> ImportBaseAsync(Stream tar, BootstrapOptions options, Func<ValueTask> finished, CancellationToken cancellationToken)
     {
         using StoreLease lease = Content.AcquireLease("bootstrap");
-        try
-        {
-            (Descriptor Manifest, Digest ImageId) image = await ImportImageAsync(tar, new CommitOptions { Reference = options.Reference, Message = options.Message, Changes = options.Changes }, cancellationToken).ConfigureAwait(false);
-            await finished().ConfigureAwait(false);
-            return image;
-        }
-        catch (StrataException)
-        {
-            // A program that failed half way leaves half a tar: what it said counts for more than that the tar is cut.
-            await finished().ConfigureAwait(false);
-            throw;
-        }
+        return await ImportImageAsync(tar, new CommitOptions { Reference = options.Reference, Message = options.Message, Changes = options.Changes }, finished, cancellationToken).ConfigureAwait(false);
     }
 
     private static async Task<List<string>> ReadLinesAsync(StreamReader errors, Action<string>? progress)

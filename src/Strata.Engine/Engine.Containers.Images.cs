@@ -41,15 +41,22 @@ public sealed partial class Engine
     }
 
     /// <summary>Makes an image of one layer from a tar, plain or compressed.</summary>
-    public async ValueTask<(Descriptor Manifest, Digest ImageId)> ImportImageAsync(Stream tar, CommitOptions options, CancellationToken cancellationToken = default)
+    public ValueTask<(Descriptor Manifest, Digest ImageId)> ImportImageAsync(Stream tar, CommitOptions options, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tar);
         ArgumentNullException.ThrowIfNull(options);
+        return ImportImageAsync(tar, options, () => ValueTask.CompletedTask, cancellationToken);
+    }
+
+    // isWhole is asked where the tar ends, before there is a layer and long before there is a name: it fails where who writes the tar failed.
+    private async ValueTask<(Descriptor Manifest, Digest ImageId)> ImportImageAsync(Stream tar, CommitOptions options, Func<ValueTask> isWhole, CancellationToken cancellationToken)
+    {
         using StoreLease lease = Content.AcquireLease("import");
         CommittedLayer layer = await LayerCommitter.WriteAsync(Content, async target =>
         {
             using Stream plain = Compression.OpenDecompressor(tar);
             await plain.CopyToAsync(target, 1 << 20, cancellationToken).ConfigureAwait(false);
+            await isWhole().ConfigureAwait(false);
             return true;
         }, cancellationToken: cancellationToken).ConfigureAwait(false) ?? throw new System.Diagnostics.UnreachableException();
         // Unpacked before it gets a name: what is no layer is no image.
