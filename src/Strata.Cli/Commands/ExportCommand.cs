@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Strata.Cli.Output;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -18,8 +19,13 @@ internal static class ExportCommand
             {
                 throw new StrataException(ErrorKind.Invalid, "refusing to write an archive to a terminal") { Hint = "name a file with -o, or send the output on" };
             }
-            await using Stream tar = parsed.GetValue(output) is { } path ? File.Create(path) : Console.OpenStandardOutput();
-            await context.Engine.ExportAsync(parsed.GetValue(name)!, tar, cancellationToken);
+            if (parsed.GetValue(output) is { } path)
+            {
+                await OutputFile.WriteAsync(path, tar => context.Engine.ExportAsync(parsed.GetValue(name)!, tar, cancellationToken).AsTask());
+                return 0;
+            }
+            await using Stream stdout = Console.OpenStandardOutput();
+            await context.Engine.ExportAsync(parsed.GetValue(name)!, stdout, cancellationToken);
             return 0;
         });
         return command;

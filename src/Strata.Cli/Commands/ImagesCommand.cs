@@ -130,35 +130,3 @@ internal static class ImagesCommand
         }
     }
 }
-
-/// <summary>What --format makes of rows.</summary>
-internal static class Formatted
-{
-    internal static void Write(TextWriter output, string format, IEnumerable<JsonNode> rows)
-    {
-        if (format == "json")
-        {
-            foreach (JsonNode row in rows)
-            {
-                output.WriteLine(row.ToJsonString());
-            }
-            return;
-        }
-        GoTemplate template = GoTemplate.Parse(format);
-        if (!template.IsTable)
-        {
-            foreach (JsonNode row in rows)
-            {
-                output.WriteLine(SafeText.Escape(template.Render(row)).Replace("\\t", "\t", StringComparison.Ordinal).Replace("\\n", "\n", StringComparison.Ordinal));
-            }
-            return;
-        }
-        var table = new Table([.. template.Fields]);
-        foreach (JsonNode row in rows)
-        {
-            string[] cells = template.Render(row).Split('\t');
-            table.Add([.. Enumerable.Range(0, template.Fields.Count()).Select(i => i < cells.Length ? cells[i] : "")]);
-        }
-        table.Write(output);
-    }
-}

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
@@ -13,8 +12,6 @@ namespace Strata.Cli.Commands;
 /// <summary><c>strata inspect</c>: images and containers in Docker's shape.</summary>
 internal static class InspectCommand
 {
-    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true, IndentSize = 4, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     internal static Command Create(CommandContext context)
     {
         Argument<string[]> names = Options.Many("NAME", "images and containers, by name or ID");
@@ -30,14 +27,14 @@ internal static class InspectCommand
             }
             if (parsed.GetValue(format) is { } template and not "json")
             {
-                GoTemplate parsedTemplate = GoTemplate.Parse(template);
+                Template parsedTemplate = Formatted.Parse(template);
                 foreach (JsonNode? one in found)
                 {
-                    context.Out.WriteLine(parsedTemplate.Render(one));
+                    context.Out.WriteLine(SafeText.Lines(parsedTemplate.Render(one)));
                 }
                 return 0;
             }
-            context.Out.WriteLine(found.ToJsonString(s_indented));
+            context.Out.WriteLine(SafeText.Lines(JsonText.Indented(found)));
             return 0;
         });
         return command;

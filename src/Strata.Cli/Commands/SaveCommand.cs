@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Strata.Cli.Output;
 using Strata.Images;
 using Strata.Linux;
 using Strata.Oci;
@@ -32,20 +33,7 @@ internal static class SaveCommand
                 await context.Engine.SaveAsync(parsed.All(names), kind, stdout, cancellationToken);
                 return 0;
             }
-            string temporary = path + ".partial";
-            try
-            {
-                await using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0))
-                {
-                    await context.Engine.SaveAsync(parsed.All(names), kind, file, cancellationToken);
-                    Durability.SyncFile(file.SafeFileHandle, temporary);
-                }
-                File.Move(temporary, path, overwrite: true);
-            }
-            finally
-            {
-                File.Delete(temporary);
-            }
+            await OutputFile.WriteAsync(path, file => context.Engine.SaveAsync(parsed.All(names), kind, file, cancellationToken).AsTask());
             return 0;
         });
         return command;

@@ -2,33 +2,29 @@ using System.Globalization;
 
 namespace Strata.Cli.Output;
 
-/// <summary>Bytes for people, as Docker writes them: decimal, four digits at most (<c>52.4MB</c>, <c>0B</c>).</summary>
+/// <summary>Bytes for people, as Docker writes them: decimal, three digits unless asked for more (<c>52.4MB</c>, <c>0B</c>).</summary>
 internal static class Sizes
 {
-    private static readonly string[] s_units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    private static readonly string[] s_units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 
     internal static string Human(long bytes, int digits = 3)
     {
         double value = bytes;
         int unit = 0;
-        while (value >= 1000 && unit < s_units.Length - 1)
+        // What rounds up to 1000 belongs to the next unit (Docker's %.3g makes 1e+03kB of it).
+        while (Round(value, digits) >= 1000 && unit < s_units.Length - 1)
         {
             value /= 1000;
             unit++;
         }
-        return Significant(value, digits) + s_units[unit];
+        return Round(value, digits).ToString("0.###", CultureInfo.InvariantCulture) + s_units[unit];
     }
 
-    // Go's %.3g without an exponent.
-    private static string Significant(double value, int digits)
+    // Go's %.3g, save that digits before the point are never dropped.
+    private static double Round(double value, int digits)
     {
-        if (value == 0)
-        {
-            return "0";
-        }
-        int whole = (int)Math.Floor(Math.Log10(value)) + 1;
-        string text = Math.Round(value, Math.Clamp(digits - whole, 0, 15)).ToString("0.###", CultureInfo.InvariantCulture);
-        return text;
+        int whole = value < 1 ? 1 : (int)Math.Floor(Math.Log10(value)) + 1;
+        return Math.Round(value, Math.Clamp(digits - whole, 0, 15));
     }
 }
 
@@ -39,7 +35,7 @@ internal static class Ages
 
     internal static string Duration(TimeSpan duration)
     {
-        int seconds = (int)duration.TotalSeconds, hours = (int)Math.Round(duration.TotalHours);
+        int seconds = (int)duration.TotalSeconds, hours = (int)(duration.TotalHours + 0.5); // as Go rounds: 2.5 hours are 3
         return seconds switch
         {
             < 1 => "Less than a second",

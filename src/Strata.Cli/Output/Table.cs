@@ -1,23 +1,58 @@
+using System.Globalization;
+using System.Text;
+
 namespace Strata.Cli.Output;
 
-/// <summary>Columns as Docker aligns them: padded with blanks to the widest cell and three more; the last one is not padded.</summary>
+/// <summary>Columns as Docker aligns them: as wide as the widest cell and three blanks, at least ten; the last cell of a row is not padded.</summary>
 internal sealed class Table(params string[] headers)
 {
-    private const int Gap = 3;
+    private const int Gap = 3, MinWidth = 10;
     private readonly List<string[]> _rows = [];
 
+    /// <summary>Adds a row; a row may have fewer cells, or more, than there are headers. Cells are escaped here.</summary>
     internal void Add(params string[] cells) => _rows.Add([.. cells.Select(SafeText.Escape)]);
 
-    internal void Write(TextWriter output, bool withHeader = true)
+    internal void Write(TextWriter output)
     {
-        int[] widths = [.. headers.Select((h, i) => Math.Max(withHeader ? h.Length : 0, _rows.Select(r => r[i].Length).DefaultIfEmpty(0).Max()))];
-        foreach (string[] row in withHeader ? _rows.Prepend(headers) : _rows)
+        string[][] rows = [headers, .. _rows];
+        int[] widths = new int[rows.Max(r => r.Length)];
+        foreach (string[] row in rows)
         {
             for (int i = 0; i < row.Length; i++)
             {
-                output.Write(i == row.Length - 1 ? row[i] : row[i].PadRight(widths[i] + Gap));
+                widths[i] = Math.Max(widths[i], Math.Max(WidthOf(row[i]) + Gap, MinWidth));
+            }
+        }
+        foreach (string[] row in rows)
+        {
+            for (int i = 0; i < row.Length; i++)
+            {
+                output.Write(row[i]);
+                for (int blanks = i == row.Length - 1 ? 0 : widths[i] - WidthOf(row[i]); blanks > 0; blanks--)
+                {
+                    output.Write(' ');
+                }
             }
             output.WriteLine();
         }
     }
+
+    /// <summary>Columns a text takes on a terminal: East Asian wide characters two, combining marks none.</summary>
+    internal static int WidthOf(string text)
+    {
+        int width = 0;
+        foreach (Rune rune in text.EnumerateRunes())
+        {
+            width += rune.Value < 0x300 ? 1 : WidthOf(rune);
+        }
+        return width;
+    }
+
+    private static int WidthOf(Rune rune) => rune.Value switch
+    {
+        _ when Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format => 0,
+        (>= 0x1100 and <= 0x115f) or (>= 0x2e80 and <= 0xa4cf and not 0x303f) or (>= 0xac00 and <= 0xd7a3) or (>= 0xf900 and <= 0xfaff)
+            or (>= 0xfe30 and <= 0xfe6f) or (>= 0xff00 and <= 0xff60) or (>= 0xffe0 and <= 0xffe6) or (>= 0x1f300 and <= 0x1faff) or (>= 0x20000 and <= 0x3fffd) => 2,
+        _ => 1,
+    };
 }

@@ -1,0 +1,71 @@
+using System.CommandLine;
+using Strata.Cli;
+using Strata.Cli.Commands;
+using Xunit;
+
+namespace Strata.Tests.Cli;
+
+public sealed class CommandTableTests
+{
+    public static TheoryData<string> Names => [.. CommandTable.All.Select(c => c.Name)];
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Every_command_can_be_made_and_says_what_it_is_for(string name)
+    {
+        using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
+        CommandEntry entry = CommandTable.TryCreate(name, context)!;
+        Command command = entry.Create(context);
+        Assert.Equal(name, command.Name);
+        Assert.NotEmpty(entry.Summary);
+        Assert.NotEmpty(entry.Group);
+        Assert.InRange(entry.Examples.Length, 1, 3);
+        foreach (Command part in command.Subcommands.Append(command))
+        {
+            Assert.All(part.Options, o => Assert.False(string.IsNullOrEmpty(o.Description), $"{part.Name} {o.Name} is not described"));
+            string[] words = [.. part.Options.SelectMany(o => o.Aliases.Append(o.Name))];
+            Assert.Equal(words.Distinct().Count(), words.Length);
+        }
+    }
+
+    public static TheoryData<string, string> Examples => [.. CommandTable.All.SelectMany(c => c.Examples.Select(e => new TheoryDataRow<string, string>(c.Name, e)))];
+
+    [Theory]
+    [MemberData(nameof(Examples))]
+    public void Every_example_is_a_command_line_that_is_understood(string name, string example)
+    {
+        using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
+        string line = example[example.IndexOf("strata ", StringComparison.Ordinal)..].Split(" | ")[0].Split(" >")[0].TrimEnd(')').Replace("$(strata ps -aq", "x", StringComparison.Ordinal);
+        string[] words = [.. System.Text.RegularExpressions.Regex.Matches(line, @"'(?<w>[^']*)'|(?<w>\S+)").Select(m => m.Groups["w"].Value)];
+        Assert.Equal((string[])["strata", name], words[..2]);
+        CommandEntry entry = CommandTable.TryCreate(name, context)!;
+        Command command = entry.Create(context);
+        string[] arguments = words[2..];
+        Assert.Empty(command.Parse(entry.TakesCommand ? RawTail.Protect(command, arguments) : arguments).Errors);
+    }
+
+    [Theory]
+    [InlineData("imagse", "images")]
+    [InlineData("image", "images")]
+    [InlineData("histroy", "history")]
+    [InlineData("biuld", "build")]
+    [InlineData("completly-else", null)]
+    [InlineData("", null)]
+    public void A_slip_of_the_finger_gets_the_nearest_command(string typed, string? meant) => Assert.Equal(meant, CommandTable.Nearest(typed));
+
+    [Theory]
+    [InlineData("img cmd -x", "-- img cmd -x")]
+    [InlineData("--rm img ls -l", "--rm -- img ls -l")]
+    [InlineData("-it img sh", "-it -- img sh")]
+    [InlineData("-e A=1 img env", "-e A=1 -- img env")]
+    [InlineData("--name n img", "--name n -- img")]
+    [InlineData("--name=n img --help", "--name=n -- img --help")]
+    [InlineData("-- img -x", "-- img -x")]
+    [InlineData("", "")]
+    public void What_stands_behind_the_image_belongs_to_the_container(string line, string expected)
+    {
+        using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
+        Command run = CommandTable.TryCreate("run", context)!.Create(context);
+        Assert.Equal(expected, string.Join(' ', RawTail.Protect(run, line.Split(' ', StringSplitOptions.RemoveEmptyEntries))));
+    }
+}
