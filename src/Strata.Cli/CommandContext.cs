@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Strata.Linux;
 
 namespace Strata.Cli;
 
@@ -47,17 +48,10 @@ internal sealed class CommandContext : IDisposable
         _interrupt = null;
     }
 
-    internal void Flush()
-    {
-        try
-        {
-            Out.Flush();
-        }
-        catch (IOException)
-        {
-            // whoever read our output has gone: there is nobody to tell
-        }
-    }
+    internal void Flush() => Out.Flush();
+
+    /// <summary>Whether a failure says that whoever read our output has gone: no fault of ours, and there is nobody to tell.</summary>
+    internal static bool IsReaderGone(IOException e) => (e is LinuxException { Errno: var errno } ? errno : (Errno)(e.HResult & 0xffff)) is Errno.EPIPE;
 
     public void Dispose()
     {

@@ -15,44 +15,50 @@ internal static class CommandLine
 {
     private const int EngineFailed = 125; // run, create, start: what the container itself cannot have said
 
+    private const int ReaderGone = 141; // 128 + SIGPIPE: what other programs die of
+
     private static readonly string[] s_globalValues = ["--root", "--runtime"];
 
     internal static async Task<int> RunAsync(string[] args)
     {
-        (GlobalOptions? global, string[] rest, string? problem) = ReadGlobal(args);
+        (GlobalOptions? global, string[] words, string? problem) = ReadGlobal(args);
         using var context = new CommandContext(global);
+        int code = problem is null ? await RunAsync(context, words) : Usage(context, problem);
         try
         {
-            if (problem is not null)
-            {
-                return Usage(context, problem);
-            }
-            string name = rest.Length == 0 ? "help" : rest[0];
-            if (name is "help" or "--help" or "-h" or "-?")
-            {
-                Help.Write(context, rest.Length > 1 ? rest[1] : null);
-                return 0;
-            }
-            if (name is "--version" or "-v")
-            {
-                rest = ["version"];
-                name = "version";
-            }
-            if (name == "complete")
-            {
-                return Completion.Complete(context, rest[1..]);
-            }
-            if (CommandTable.TryCreate(name, context) is not { } command)
-            {
-                string? near = CommandTable.Nearest(name);
-                return Usage(context, $"unknown command: {name}", near is null ? "strata --help lists them" : $"did you mean: strata {near}");
-            }
-            return await InvokeAsync(context, command, rest);
+            await context.Out.FlushAsync();
+            return code;
         }
-        finally
+        catch (IOException e)
         {
-            context.Flush();
+            // An answer that nobody got is no success; a reader that has read enough is no failure of ours.
+            return CommandContext.IsReaderGone(e) ? ReaderGone : Report(context, "write standard output", e.Message, code == 0 ? 1 : code);
         }
+    }
+
+    private static async Task<int> RunAsync(CommandContext context, string[] rest)
+    {
+        string name = rest.Length == 0 ? "help" : rest[0];
+        if (name is "help" or "--help" or "-h" or "-?")
+        {
+            Help.Write(context, rest.Length > 1 ? rest[1] : null);
+            return 0;
+        }
+        if (name is "--version" or "-v")
+        {
+            rest = ["version"];
+            name = "version";
+        }
+        if (name == "complete")
+        {
+            return Completion.Complete(context, rest[1..]);
+        }
+        if (CommandTable.TryCreate(name, context) is not { } command)
+        {
+            string? near = CommandTable.Nearest(name);
+            return Usage(context, $"unknown command: {name}", near is null ? "strata --help lists them" : $"did you mean: strata {near}");
+        }
+        return await InvokeAsync(context, command, rest);
     }
 
     private static async Task<int> InvokeAsync(CommandContext context, CommandEntry entry, string[] args)
@@ -85,6 +91,10 @@ internal static class CommandLine
         {
             return Fail(context, entry, e, entry.IsContainer ? EngineFailed : ErrorTable.ExitCode(e.Kind), e.Hint);
         }
+        catch (IOException e) when (CommandContext.IsReaderGone(e))
+        {
+            return ReaderGone;
+        }
         catch (LinuxException e)
         {
             return Fail(context, entry, e, entry.IsContainer ? EngineFailed : 1, HintFor(context, e));
@@ -103,7 +113,14 @@ internal static class CommandLine
 
     private static int Fail(CommandContext context, CommandEntry entry, Exception e, int code, string? hint = null, string prefix = "")
     {
-        context.Out.Flush();
+        try
+        {
+            context.Out.Flush(); // what was said before comes before the failure
+        }
+        catch (IOException)
+        {
+            // the failure that is being told counts for more
+        }
         context.Error.WriteLine($"strata: {entry.Name}: {prefix}{SafeText.Escape(OneLine(e.Message))}");
         if (hint is not null)
         {
@@ -113,6 +130,12 @@ internal static class CommandLine
         {
             context.Error.WriteLine(e.ToString());
         }
+        return code;
+    }
+
+    private static int Report(CommandContext context, string act, string message, int code)
+    {
+        context.Error.WriteLine($"strata: {act}: {SafeText.Escape(OneLine(message))}");
         return code;
     }
 

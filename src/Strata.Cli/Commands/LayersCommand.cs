@@ -27,8 +27,10 @@ internal static class LayersCommand
                 string by = (layer.CreatedBy ?? "").ReplaceLineEndings(" ");
                 table.Add(Number(layer.Number), layer.DiffId.ToString()[..19], Sizes.Human(layer.ContentBytes), Sizes.Human(layer.Blob.Size), Number(Count('A')), Number(Count('C')), Number(Count('D')), by.Length > 60 ? by[..59] + "…" : by);
                 paths.AddRange(changes.Select(c => (layer.Number, c.Kind, c.Path)));
+                // Deletions are about the layers below: first they go, with all that is in them, then comes what this layer has.
+                HashSet<string> deleted = [.. changes.Where(c => c.Kind == 'D').Select(c => c.Path)];
+                below.RemoveWhere(p => IsWithin(p, deleted));
                 below.UnionWith(changes.Where(c => c.Kind != 'D').Select(c => c.Path));
-                below.ExceptWith(changes.Where(c => c.Kind == 'D').Select(c => c.Path));
             }
             table.Write(context.Out);
             foreach ((int layer, char kind, string path) in parsed.GetValue(verbose) ? paths : [])
@@ -58,6 +60,18 @@ internal static class LayersCommand
     }
 
     private static char KindOf(LayerEntry entry, HashSet<string> below) => entry is WhiteoutEntry or OpaqueEntry ? 'D' : below.Contains("/" + entry.Path) ? 'C' : 'A';
+
+    private static bool IsWithin(string path, HashSet<string> folders)
+    {
+        for (int end = path.Length; folders.Count > 0 && end > 0; end = path.LastIndexOf('/', end - 1))
+        {
+            if (folders.Contains(path[..end]))
+            {
+                return true;
+            }
+        }
+        return folders.Contains("/");
+    }
 
     private static string Line(LayerEntry entry)
     {

@@ -17,11 +17,16 @@ internal static class PullCommand
         {
             ImageReference reference = ImageReference.Parse(parsed.GetValue(name)!);
             bool silent = parsed.GetValue(quiet);
-            if (!silent && !parsed.GetValue(name)!.Contains(reference.Tag ?? "@", StringComparison.Ordinal))
+            if (!silent)
             {
-                context.Out.WriteLine($"Using default tag: {reference.Tag}");
+                if (ImageReference.ParseWithoutDefaultTag(parsed.GetValue(name)!) is { Tag: null, Digest: null })
+                {
+                    context.Out.WriteLine($"Using default tag: {reference.Tag}");
+                }
+                context.Out.WriteLine($"{reference.Digest?.ToString() ?? reference.Tag}: Pulling from {(reference.Registry == ImageReference.DefaultRegistry ? reference.Repository : reference.Name)}");
+                context.Out.Flush();
             }
-            var options = new PullOptions { Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, Progress = silent ? null : new LayerLines(context.Error) };
+            var options = new PullOptions { Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, Progress = silent ? null : new LayerLines(context.Out, "Already exists", "Pull complete") };
             PullResult result = await context.Engine.PullAsync(reference, options, cancellationToken);
             if (!silent)
             {
@@ -42,26 +47,33 @@ internal static class PullCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             ImageReference reference = ImageReference.Parse(parsed.GetValue(name)!);
-            PushResult result = await context.Engine.PushAsync(reference, new PushOptions { Progress = parsed.GetValue(quiet) ? null : new LayerLines(context.Error) }, cancellationToken);
             if (!parsed.GetValue(quiet))
             {
-                context.Out.WriteLine($"{reference.Tag}: digest: {result.Descriptor.Digest} size: {result.Descriptor.Size}");
+                context.Out.WriteLine($"The push refers to repository [{reference.Name}]");
+                context.Out.Flush();
+            }
+            var options = new PushOptions { Progress = parsed.GetValue(quiet) ? null : new LayerLines(context.Out, "Layer already exists", "Pushed") };
+            PushResult result = await context.Engine.PushAsync(reference, options, cancellationToken);
+            if (!parsed.GetValue(quiet))
+            {
+                context.Out.WriteLine($"{reference.Tag ?? reference.Digest?.ToString()}: digest: {result.Descriptor.Digest} size: {result.Descriptor.Size}");
             }
             return 0;
         });
         return command;
     }
 
-    /// <summary>A line for each blob that is done or was there.</summary>
-    private sealed class LayerLines(TextWriter output) : IProgress<TransferProgress>
+    /// <summary>A line for each layer that is done or was there, as soon as it is.</summary>
+    private sealed class LayerLines(TextWriter output, string there, string done) : IProgress<TransferProgress>
     {
         public void Report(TransferProgress value)
         {
-            if (value.State != TransferState.Moving)
+            if (value.State != TransferState.Moving && !MediaTypes.IsConfig(value.Descriptor.MediaType))
             {
                 lock (output)
                 {
-                    output.WriteLine($"{value.Descriptor.Digest.Hex[..12]}: {(value.State == TransferState.AlreadyThere ? "Already exists" : "Transfer complete")}");
+                    output.WriteLine($"{value.Descriptor.Digest.Hex[..12]}: {(value.State == TransferState.AlreadyThere ? there : done)}");
+                    output.Flush();
                 }
             }
         }

@@ -20,12 +20,16 @@ internal static class RmiCommand
                 {
                     foreach (string line in await context.Engine.RemoveImageAsync(name, parsed.GetValue(force), cancellationToken))
                     {
-                        context.Out.WriteLine(line);
+                        context.Out.WriteLine(SafeText.Escape(line));
                     }
                 }
                 catch (StrataException e) when (parsed.All(names).Length > 1)
                 {
                     context.Error.WriteLine($"strata: rmi: {SafeText.Escape(e.Message)}");
+                    if (e.Hint is not null)
+                    {
+                        context.Error.WriteLine($"hint: {SafeText.Escape(e.Hint)}");
+                    }
                     code = 1;
                 }
             }
