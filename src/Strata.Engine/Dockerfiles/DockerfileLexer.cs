@@ -1,217 +1,187 @@
 using System.Collections.Immutable;
 using System.Text;
+using Strata.Dockerfiles.Lint;
 
 namespace Strata.Dockerfiles;
 
-/// <summary>A line of a Dockerfile after continuation lines were joined and comments dropped.</summary>
-/// <param name="Keyword">The instruction's name as written.</param>
-/// <param name="Rest">What is behind it.</param>
-/// <param name="Heredocs">Documents that follow it.</param>
-/// <param name="Span">Its lines.</param>
-internal sealed record LogicalLine(string Keyword, string Rest, ImmutableArray<Heredoc> Heredocs, SourceSpan Span)
-{
-    internal string Text => Rest.Length == 0 ? Keyword : Keyword + " " + Rest;
-}
-
-/// <summary>Text to lines: directives, comments, continuations, heredocs, byte order mark, CR LF (Dockerfile reference, "Format").</summary>
+/// <summary>
+/// Text to nodes: byte order mark, CR LF, parser directives, comments, continuation lines, heredocs (Dockerfile reference, "Format").
+/// <code>
+/// # escape=`            directives: before anything else, each once
+/// RUN one `             a line that ends in the escape character goes on
+///   # comment           a comment between them is dropped, an empty line too (with a warning)
+///     two &lt;&lt;EOF         a document follows the line that announces it
+/// text
+/// EOF
+/// </code>
+/// </summary>
 internal sealed class DockerfileLexer
 {
-    private readonly string[] _lines;
+    private readonly string[] _lines; // without LF, with CR
     private readonly string _file;
     private int _at;
 
     internal DockerfileLexer(string text, string file)
     {
         _file = file;
-        _lines = text.TrimStart('\uFEFF').Split('\n');
-        for (int i = 0; i < _lines.Length; i++)
-        {
-            _lines[i] = _lines[i].EndsWith('\r') ? _lines[i][..^1] : _lines[i];
-        }
-        ReadDirectives();
+        _lines = (text.StartsWith('\uFEFF') ? text[1..] : text).Split('\n');
+        Directives = ReadDirectives();
     }
 
     internal char Escape { get; private set; } = '\\';
+    internal ImmutableArray<Directive> Directives { get; }
     internal List<DockerfileWarning> Warnings { get; } = [];
 
-    internal IEnumerable<LogicalLine> Read()
+    /// <exception cref="DockerfileException">A line cannot be split, or a heredoc does not end.</exception>
+    internal IEnumerable<RawNode> Read()
     {
-        while (_at < _lines.Length)
+        // Text that ends in a newline has no line behind it.
+        int count = _lines[^1].Length == 0 ? _lines.Length - 1 : _lines.Length;
+        while (_at < count)
         {
-            string first = _lines[_at].TrimStart();
-            if (first.Length == 0 || first[0] == '#')
-            {
-                _at++;
-                continue;
-            }
             int start = _at;
-            string text = ReadContinued();
-            (string keyword, string rest) = SplitKeyword(text.Trim());
-            ImmutableArray<Heredoc> heredocs = IsHeredocKeyword(keyword) ? ReadHeredocs(rest, start) : [];
-            yield return new LogicalLine(keyword, rest, heredocs, new SourceSpan(_file, start + 1, _at));
-        }
-    }
-
-    // "# name=value" before anything else; escape and syntax and check count, once each.
-    private void ReadDirectives()
-    {
-        var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
-        for (int i = 0; i < _lines.Length; i++)
-        {
-            string line = _lines[i].Trim();
-            int equals = line.IndexOf('=', StringComparison.Ordinal);
-            if (!line.StartsWith('#') || equals < 0)
+            if (ReadContinued(count) is not { } line)
             {
-                return;
-            }
-            string name = line[1..equals].Trim(), value = line[(equals + 1)..].Trim();
-            if (name.Length == 0 || !name.All(c => char.IsAsciiLetter(c)) || name.ToLowerInvariant() is not ("escape" or "syntax" or "check"))
-            {
-                return;
-            }
-            if (!seen.Add(name))
-            {
-                throw new DockerfileException(new SourceSpan(_file, i + 1, i + 1), $"only one {name} parser directive can be used");
-            }
-            if (name.Equals("escape", StringComparison.OrdinalIgnoreCase))
-            {
-                Escape = value is "\\" or "`" ? value[0] : throw new DockerfileException(new SourceSpan(_file, i + 1, i + 1), $"invalid escape token '{value}' does not match ` or \\");
-            }
-        }
-    }
-
-    private string ReadContinued()
-    {
-        var text = new StringBuilder();
-        bool more = true, first = true;
-        while (more && _at < _lines.Length)
-        {
-            string line = _lines[_at++];
-            string trimmed = line.TrimStart();
-            if (!first && trimmed.StartsWith('#'))
-            {
-                continue; // a comment between continuation lines is no part of the instruction
-            }
-            if (!first && trimmed.Length == 0)
-            {
-                Warnings.Add(new DockerfileWarning(new SourceSpan(_file, _at, _at), "NoEmptyContinuation", "Empty continuation lines will become errors in a future release"));
                 continue;
             }
-            string end = line.TrimEnd(' ', '\t');
-            more = end.EndsWith(Escape);
-            text.Append(more ? end[..^1] : line);
-            first = false;
+            RawNode node = ReadNode(line, start, count);
+            yield return node with { Span = new SourceSpan(_file, start + 1, _at) };
         }
-        return text.ToString();
     }
 
-    private static (string Keyword, string Arguments) SplitKeyword(string text)
+    /// <summary>Whether a word announces a document.</summary>
+    internal static bool TryReadMarker(string word, out string name, out bool trimTabs, out bool expand)
     {
-        int blank = text.AsSpan().IndexOfAny(' ', '\t');
-        return blank < 0 ? (text, "") : (text[..blank], text[blank..].Trim());
+        HeredocMarker? marker = null;
+        try
+        {
+            marker = HeredocMarker.Parse(word);
+        }
+        catch (FormatException)
+        {
+            // a word with an open quote announces nothing
+        }
+        (name, trimTabs, expand) = (marker?.Name ?? "", marker?.Chomp ?? false, marker?.Expand ?? true);
+        return marker is not null;
     }
 
-    private static bool IsHeredocKeyword(string keyword) => keyword.ToUpperInvariant() is "RUN" or "COPY" or "ADD";
-
-    private ImmutableArray<Heredoc> ReadHeredocs(string rest, int start)
+    // Directives end at the first line that is none, be it empty.
+    private ImmutableArray<Directive> ReadDirectives()
     {
-        if (!rest.Contains("<<", StringComparison.Ordinal))
+        ImmutableArray<Directive>.Builder found = ImmutableArray.CreateBuilder<Directive>();
+        for (int i = 0; i < _lines.Length && TryReadDirective(_lines[i].Trim(), out string name, out string value); i++)
         {
-            return [];
-        }
-        ImmutableArray<Heredoc>.Builder found = ImmutableArray.CreateBuilder<Heredoc>();
-        foreach (string word in Words.Split(rest, Escape))
-        {
-            if (TryReadMarker(word, out string name, out bool trimTabs, out bool expand))
+            var span = new SourceSpan(_file, i + 1, i + 1);
+            if (found.Any(d => d.Name == name))
             {
-                found.Add(new Heredoc(name, ReadDocument(name, trimTabs, start), expand));
+                throw new DockerfileException(span, $"only one {name} parser directive can be used");
             }
+            if (name == "escape")
+            {
+                Escape = value is "\\" or "`" ? value[0]
+                    : throw new DockerfileException(span, $"invalid escape token '{value}' does not match ` or \\") { Hint = "write: # escape=`" };
+            }
+            found.Add(new Directive(name, value, span));
         }
         return found.ToImmutable();
     }
 
-    private string ReadDocument(string name, bool trimTabs, int start)
+    private static bool TryReadDirective(string line, out string name, out string value)
+    {
+        int equals = line.IndexOf('=', StringComparison.Ordinal);
+        name = equals > 0 && line[0] == '#' ? line[1..equals].Trim().ToLowerInvariant() : "";
+        value = equals < 0 ? "" : line[(equals + 1)..].Trim();
+        return name is "escape" or "syntax" or "check" && value.Length > 0;
+    }
+
+    // Null where the line at hand is a comment or empty.
+    private string? ReadContinued(int count)
+    {
+        string line = _lines[_at++].TrimEnd('\r').TrimStart();
+        if (line.StartsWith('#') || !TryContinue(ref line))
+        {
+            return line.StartsWith('#') || line.Length == 0 ? null : line;
+        }
+        var text = new StringBuilder(line);
+        bool anyEmpty = false;
+        for (bool more = true; more && _at < count;)
+        {
+            line = _lines[_at++].TrimEnd('\r');
+            ReadOnlySpan<char> shown = line.AsSpan().TrimStart();
+            anyEmpty |= shown.IsEmpty;
+            if (!shown.IsEmpty && shown[0] != '#')
+            {
+                more = TryContinue(ref line);
+                text.Append(line);
+            }
+        }
+        if (anyEmpty)
+        {
+            // BuildKit names the instruction's last line; so do we, that both say the same.
+            Warnings.Add(new DockerfileWarning(new SourceSpan(_file, _at, _at), nameof(NoEmptyContinuation), "Empty continuation line"));
+        }
+        return text.ToString();
+    }
+
+    // The escape character at the end of a line joins the next to it; twice, it is itself.
+    private bool TryContinue(ref string line)
+    {
+        ReadOnlySpan<char> end = line.AsSpan().TrimEnd(" \t");
+        if (end.IsEmpty || end[^1] != Escape || (end.Length > 1 && end[^2] == Escape))
+        {
+            return false;
+        }
+        line = end[..^1].ToString();
+        return true;
+    }
+
+    private RawNode ReadNode(string line, int start, int count)
+    {
+        try
+        {
+            RawNode node = NodeReader.Read(line, Escape);
+            if (!node.CanHoldHeredocs || !line.Contains("<<", StringComparison.Ordinal))
+            {
+                return node;
+            }
+            ImmutableArray<RawHeredoc>.Builder documents = ImmutableArray.CreateBuilder<RawHeredoc>();
+            foreach (HeredocMarker marker in HeredocMarker.FindAll(line))
+            {
+                documents.Add(new RawHeredoc(marker, ReadDocument(marker, start, count)));
+            }
+            return node with { Heredocs = documents.ToImmutable() };
+        }
+        catch (FormatException e)
+        {
+            throw new DockerfileException(new SourceSpan(_file, start + 1, _at), e.Message) { Hint = HintFor(line, e.Message) };
+        }
+    }
+
+    private string ReadDocument(HeredocMarker marker, int start, int count)
     {
         var content = new StringBuilder();
-        while (_at < _lines.Length)
+        while (_at < count)
         {
-            string line = trimTabs ? _lines[_at].TrimStart('\t') : _lines[_at];
-            _at++;
-            if (line == name)
+            string line = _lines[_at++];
+            string end = line.TrimEnd('\r');
+            if ((marker.Chomp ? end.TrimStart('\t') : end) == marker.Name)
             {
                 return content.ToString();
             }
             content.Append(line).Append('\n');
         }
-        throw new DockerfileException(new SourceSpan(_file, start + 1, _at), $"unterminated heredoc: no line is {name}");
+        throw new DockerfileException(new SourceSpan(_file, start + 1, _at), "unterminated heredoc") { Hint = $"a line that is only {marker.Name} ends it" };
     }
 
-    // [number]<<[-]NAME, the name perhaps quoted
-    internal static bool TryReadMarker(string word, out string name, out bool trimTabs, out bool expand)
+    private static string? HintFor(string line, string message)
     {
-        (name, trimTabs, expand) = ("", false, true);
-        ReadOnlySpan<char> text = word.AsSpan().TrimStart("0123456789");
-        if (!text.StartsWith("<<") || text.StartsWith("<<<"))
+        (string keyword, string? rest) = Words.Head(line.Trim());
+        return message switch
         {
-            return false;
-        }
-        text = text[2..];
-        if (text.StartsWith("-"))
-        {
-            trimTabs = true;
-            text = text[1..];
-        }
-        if (text.Length >= 2 && text[0] is '"' or '\'' && text[^1] == text[0])
-        {
-            expand = false;
-            text = text[1..^1];
-        }
-        name = text.ToString();
-        return name.Length > 0 && name.All(c => char.IsLetterOrDigit(c) || c is '_' or '.' or '-');
-    }
-}
-
-/// <summary>Splits at blanks outside quotes; quotes and escapes stay in the words.</summary>
-internal static class Words
-{
-    internal static List<string> Split(string text, char escape)
-    {
-        var words = new List<string>();
-        var word = new StringBuilder();
-        char quote = '\0';
-        bool inWord = false;
-        for (int i = 0; i < text.Length; i++)
-        {
-            char c = text[i];
-            if (quote == '\0' && char.IsWhiteSpace(c))
-            {
-                if (inWord)
-                {
-                    words.Add(word.ToString());
-                    word.Clear();
-                    inWord = false;
-                }
-                continue;
-            }
-            inWord = true;
-            word.Append(c);
-            if (c == escape && quote != '\'' && i + 1 < text.Length)
-            {
-                word.Append(text[++i]);
-            }
-            else if (quote == '\0' && c is '"' or '\'')
-            {
-                quote = c;
-            }
-            else if (quote == c)
-            {
-                quote = '\0';
-            }
-        }
-        if (inWord)
-        {
-            words.Add(word.ToString());
-        }
-        return words;
+            _ when message.EndsWith("must have two arguments", StringComparison.Ordinal) => $"write: {keyword} {rest}=VALUE",
+            _ when message.StartsWith("Syntax error - can't find =", StringComparison.Ordinal) => $"quote values that have blanks: {keyword} NAME=\"a b\"",
+            _ when message.StartsWith("when using JSON", StringComparison.Ordinal) => $"write: {keyword} [\"word\", \"word\"]",
+            _ => null,
+        };
     }
 }

@@ -1,14 +1,21 @@
 using System.Collections.Immutable;
 using System.Globalization;
-using System.Text.Json;
+using System.Text.RegularExpressions;
+using Strata.Dockerfiles.Lint;
 
 namespace Strata.Dockerfiles;
 
-/// <summary>Lines to instructions. Wording of errors follows Docker's, so that what people find about them is true here.</summary>
-internal sealed class DockerfileParser
+/// <summary>Nodes to instructions. Wording of errors follows Docker's, so that what people find about them is true here; the hints are our own.</summary>
+internal sealed partial class DockerfileParser
 {
     private static readonly string[] s_keywords =
         ["ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"];
+
+    private static readonly KnownFlags s_from = new(["platform"], [], []);
+    private static readonly KnownFlags s_run = new(["network", "security"], [], ["mount"]);
+    private static readonly KnownFlags s_copy = new(["from", "chown", "chmod"], ["link", "parents"], ["exclude"]);
+    private static readonly KnownFlags s_add = new(["chown", "chmod", "checksum"], ["link", "keep-git-dir", "unpack"], ["exclude"]);
+    private static readonly KnownFlags s_health = new(["interval", "timeout", "start-period", "start-interval", "retries"], [], []);
 
     private readonly DockerfileLexer _lexer;
     private readonly string _file;
@@ -19,14 +26,16 @@ internal sealed class DockerfileParser
     {
         ImmutableArray<ArgInstruction>.Builder globals = ImmutableArray.CreateBuilder<ArgInstruction>();
         var stages = new List<(Stage Head, List<Instruction> Body)>();
-        foreach (LogicalLine line in _lexer.Read())
+        bool any = false;
+        foreach (RawNode node in _lexer.Read())
         {
-            if (line.Keyword.Equals("FROM", StringComparison.OrdinalIgnoreCase))
+            any = true;
+            if (node.Upper == "FROM")
             {
-                stages.Add((ParseFrom(line), []));
+                stages.Add((ParseFrom(node), []));
                 continue;
             }
-            foreach (Instruction instruction in ParseInstruction(line))
+            foreach (Instruction instruction in ParseInstruction(node))
             {
                 if (stages.Count > 0)
                 {
@@ -38,362 +47,305 @@ internal sealed class DockerfileParser
                 }
                 else
                 {
-                    throw Error(line, "no build stage in current context", "the first instruction is FROM (only ARG may come before it)");
+                    throw Error(node, "no build stage in current context", "the first instruction is FROM (only ARG may come before it)");
                 }
             }
         }
         if (stages.Count == 0)
         {
-            throw new DockerfileException(new SourceSpan(_file, 1, 1), "file with no instructions") { Hint = "a Dockerfile starts with FROM" };
+            throw new DockerfileException(new SourceSpan(_file, 1, 1), any ? "dockerfile contains no stages to build" : "file with no instructions") { Hint = "a Dockerfile starts with FROM" };
         }
-        return new Dockerfile(globals.ToImmutable(), [.. stages.Select(s => s.Head with { Instructions = [.. s.Body] })], _lexer.Escape, [.. _lexer.Warnings]);
+        ImmutableArray<Stage> finished = [.. stages.Select(s => s.Head with { Instructions = [.. s.Body] })];
+        return new Dockerfile(globals.ToImmutable(), finished, _lexer.Escape, [.. _lexer.Warnings]) { Directives = _lexer.Directives };
     }
 
+    /// <summary>The one instruction of a text: what ONBUILD kept.</summary>
     internal Instruction ParseSingle(SourceSpan span)
     {
-        LogicalLine line = _lexer.Read().First() with { Span = span };
-        return ParseInstruction(line).First();
+        RawNode node = _lexer.Read().FirstOrDefault() ?? throw new DockerfileException(span, "ONBUILD trigger is empty");
+        return ParseInstruction(node with { Span = span })[0];
     }
 
-    private Stage ParseFrom(LogicalLine line)
+    private static Stage ParseFrom(RawNode node)
     {
-        FlagSet flags = FlagSet.Read(line, ["platform"], []);
-        string[] words = [.. Words.Split(flags.Rest, _lexer.Escape)];
-        if (words.Length is not (1 or 3) || (words.Length == 3 && !words[1].Equals("AS", StringComparison.OrdinalIgnoreCase)))
+        string[] words = [.. node.Arguments];
+        bool named = words.Length == 3 && words[1].Equals("AS", StringComparison.OrdinalIgnoreCase);
+        if (words.Length != 1 && !named)
         {
-            int comment = Array.FindIndex(words, w => w.StartsWith('#'));
-            string? hint = comment > 0 ? $"a Dockerfile has no comments at the end of a line; write: FROM {string.Join(' ', words[..comment])}"
-                : words.Length > 1 ? $"write: FROM {words[0]}   or: FROM {words[0]} AS {words[^1]}" : null;
-            throw Error(line, "FROM requires either one or three arguments", hint);
+            throw Error(node, "FROM requires either one or three arguments", FromHint(node, words));
         }
-        string? name = words.Length == 3 ? words[2].ToLowerInvariant() : null;
-        if (name is not null && !(char.IsAsciiLetter(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.')))
+        string? name = named ? words[2].ToLowerInvariant() : null;
+        if (name is not null && !StageName().IsMatch(name))
         {
-            throw Error(line, $"invalid name for build stage: \"{name}\", name can't start with a number or contain symbols");
+            throw Error(node, $"invalid name for build stage: \"{words[2]}\", name can't start with a number or contain symbols", "a name starts with a letter; letters, digits, - _ and . follow");
         }
-        return new Stage(name, words[0], flags["platform"], [], line.Span);
-    }
-
-    private IEnumerable<Instruction> ParseInstruction(LogicalLine line)
-    {
-        string keyword = line.Keyword.ToUpperInvariant();
-        if (!s_keywords.Contains(keyword))
+        var flags = FlagSet.Read(node, s_from);
+        return new Stage(name, words[0], flags["platform"], [], node.Span)
         {
-            throw Unknown(line);
-        }
-        if (keyword == "FROM")
-        {
-            throw Error(line, "FROM isn't allowed here");
-        }
-        if (line.Rest.Length == 0)
-        {
-            throw Error(line, keyword is "COPY" or "ADD" ? $"{keyword} requires at least two arguments, but none were provided. Source and destination could not be determined."
-                : keyword is "CMD" or "ENTRYPOINT" or "RUN" or "LABEL" or "ENV" or "EXPOSE" or "VOLUME" or "HEALTHCHECK" or "SHELL" or "ARG"
-                ? $"{keyword} requires at least one argument" : $"{keyword} requires exactly one argument");
-        }
-        if (keyword == "ARG")
-        {
-            return ParseArg(line);
-        }
-        Instruction instruction = keyword switch
-        {
-            "RUN" => ParseRun(line),
-            "COPY" or "ADD" => ParseCopy(line, keyword),
-            "ENV" => new EnvInstruction(ParsePairs(line, keyword), line.Span),
-            "LABEL" => new LabelInstruction(ParsePairs(line, keyword), line.Span),
-            "CMD" => new CmdInstruction(ParseCommand(line.Rest), line.Span),
-            "ENTRYPOINT" => new EntrypointInstruction(ParseCommand(line.Rest), line.Span),
-            "SHELL" => new ShellInstruction(TryJson(line.Rest) is { Length: > 0 } shell ? shell : throw Error(line, "SHELL requires the arguments to be in JSON form", "write: SHELL [\"/bin/bash\", \"-c\"]"), line.Span),
-            "EXPOSE" => new ExposeInstruction([.. Words.Split(line.Rest, _lexer.Escape)], line.Span),
-            "VOLUME" => new VolumeInstruction(TryJson(line.Rest) ?? [.. Words.Split(line.Rest, _lexer.Escape)], line.Span),
-            "WORKDIR" => new WorkdirInstruction(line.Rest, line.Span),
-            "USER" => new UserInstruction(line.Rest, line.Span),
-            "STOPSIGNAL" => new StopSignalInstruction(line.Rest, line.Span),
-            "MAINTAINER" => ParseMaintainer(line),
-            "HEALTHCHECK" => ParseHealthcheck(line),
-            "ONBUILD" => ParseOnbuild(line),
-            _ => throw Unknown(line),
+            Keyword = node.Keyword, AsKeyword = named ? words[1] : null, WrittenName = named ? words[2] : null, Original = $"{node.Keyword} {node.Text}",
         };
-        return [instruction with { Original = keyword + " " + line.Rest }];
     }
 
-    private static RunInstruction ParseRun(LogicalLine line)
+    private static string? FromHint(RawNode node, string[] words)
     {
-        FlagSet flags = FlagSet.Read(line, ["network", "security"], ["mount"]);
-        if (flags["network"] is not (null or "default" or "none" or "host"))
-        {
-            throw Error(line, $"invalid network mode: {flags["network"]}", "--network takes default, none or host");
-        }
-        if (flags.Rest.Length == 0)
-        {
-            throw Error(line, "RUN requires at least one argument");
-        }
-        return new RunInstruction(ParseCommand(flags.Rest), line.Heredocs, line.Span) { Mounts = flags.All("mount"), Network = flags["network"], Security = flags["security"] };
+        int comment = Array.FindIndex(words, w => w.StartsWith('#'));
+        string flags = string.Concat(node.Flags.Select(f => f + " "));
+        return comment > 0 ? $"a Dockerfile has no comments at the end of a line; write: FROM {flags}{string.Join(' ', words[..comment])}"
+            : words.Length == 0 ? "write: FROM IMAGE, or FROM scratch for an empty image"
+            : $"write: FROM {flags}{words[0]} or: FROM {flags}{words[0]} AS {(words[^1].Equals("AS", StringComparison.OrdinalIgnoreCase) ? "NAME" : words[^1])}";
     }
 
-    private CopyInstruction ParseCopy(LogicalLine line, string keyword)
+    private Instruction[] ParseInstruction(RawNode node)
     {
-        bool isAdd = keyword == "ADD";
-        string[] single = isAdd ? ["chown", "chmod", "checksum"] : ["chown", "chmod", "from"];
-        FlagSet flags = FlagSet.Read(line, single, ["exclude"], isAdd ? ["link", "keep-git-dir", "unpack"] : ["link", "parents"]);
-        string[] words = [.. TryJson(flags.Rest) ?? [.. Words.Split(flags.Rest, _lexer.Escape)]];
+        if (!s_keywords.Contains(node.Upper))
+        {
+            throw Unknown(node);
+        }
+        try
+        {
+            Instruction[] parsed = node.Upper == "ARG" ? [.. ParseArg(node)] : [ParseOne(node) with { Original = $"{node.Upper} {node.Text}".TrimEnd() }];
+            parsed = [.. parsed.Select(i => i with { Keyword = node.Keyword })];
+            _lexer.Warnings.AddRange(parsed.SelectMany(InlineComment.Find));
+            return parsed;
+        }
+        catch (FormatException e)
+        {
+            throw Error(node, e.Message);
+        }
+    }
+
+    private Instruction ParseOne(RawNode node)
+    {
+        switch (node.Upper)
+        {
+            case "RUN":
+                return ParseRun(node);
+            case "COPY" or "ADD":
+                return ParseCopy(node);
+            case "ENV":
+                return new EnvInstruction(ParsePairs(node), node.Span);
+            case "LABEL":
+                return new LabelInstruction(ParsePairs(node), node.Span);
+            case "HEALTHCHECK":
+                return ParseHealthcheck(node);
+            case "ONBUILD":
+                return ParseOnbuild(node);
+        }
+        _ = FlagSet.Read(node, KnownFlags.None);
+        return node.Upper switch
+        {
+            "CMD" => new CmdInstruction(CommandOf(node, node.Arguments), node.Span),
+            "ENTRYPOINT" => new EntrypointInstruction(CommandOf(node, node.Arguments), node.Span),
+            "SHELL" => new ShellInstruction(ParseShell(node), node.Span),
+            "EXPOSE" => new ExposeInstruction(AtLeastOne(node), node.Span),
+            "VOLUME" => new VolumeInstruction(ParseVolumes(node), node.Span),
+            "WORKDIR" => new WorkdirInstruction(One(node), node.Span),
+            "USER" => new UserInstruction(One(node), node.Span),
+            "STOPSIGNAL" => new StopSignalInstruction(One(node), node.Span),
+            "MAINTAINER" => new MaintainerInstruction(One(node), node.Span),
+            _ => throw Error(node, "FROM isn't allowed here", null),
+        };
+    }
+
+    private static RunInstruction ParseRun(RawNode node)
+    {
+        var flags = FlagSet.Read(node, s_run);
+        if (flags["network"]?.ToLowerInvariant() is not (null or "default" or "none" or "host"))
+        {
+            throw Error(node, $"invalid network mode: {flags["network"]}", "--network takes default, none or host");
+        }
+        if (flags["security"]?.ToLowerInvariant() is not (null or "sandbox" or "insecure"))
+        {
+            throw Error(node, $"security {flags["security"]} is not supported", "--security takes sandbox or insecure");
+        }
+        if (node.Arguments.IsEmpty)
+        {
+            throw Error(node, "RUN requires at least one argument", "write: RUN COMMAND");
+        }
+        return new RunInstruction(CommandOf(node, node.Arguments), HeredocsOf(node), node.Span)
+        {
+            Mounts = [.. flags.All("mount").Select(RunMount.Parse)], Network = flags["network"]?.ToLowerInvariant(), Security = flags["security"]?.ToLowerInvariant(),
+        };
+    }
+
+    private static ImmutableArray<Heredoc> HeredocsOf(RawNode node) => [.. node.Heredocs.Select(h => new Heredoc(h.Marker.Name, h.Value, h.Marker.Expand))];
+
+    private static CopyInstruction ParseCopy(RawNode node)
+    {
+        bool isAdd = node.Upper == "ADD";
+        ImmutableArray<string> words = node.Arguments;
         if (words.Length < 2)
         {
-            string? hint = words.Length == 1 && words[0].Length > 1 && words[0].EndsWith('/') ? $"write: {keyword} {words[0][..^1]} /" : words.Length == 1 ? $"write: {keyword} {words[0]} DESTINATION" : null;
-            throw Error(line, $"{keyword} requires at least two arguments, but {(words.Length == 0 ? "none were" : "only one was")} provided. Destination could not be determined.", hint);
+            throw Error(node, words.IsEmpty ? $"{node.Upper} requires at least two arguments, but none were provided. Source and destination could not be determined."
+                : $"{node.Upper} requires at least two arguments, but only one was provided. Destination could not be determined.", CopyHint(node));
         }
-        return new CopyInstruction(isAdd, [.. words[..^1]], words[^1], line.Heredocs, line.Span)
+        var flags = FlagSet.Read(node, isAdd ? s_add : s_copy);
+        if (!node.IsJson && DockerfileLexer.TryReadMarker(words[^1], out _, out _, out _))
         {
-            From = isAdd ? null : flags["from"], Owner = flags["chown"], Mode = flags["chmod"], Checksum = isAdd ? flags["checksum"] : null, Exclude = flags.All("exclude"),
-            Link = flags.Switch("link") ?? false, Parents = !isAdd && (flags.Switch("parents") ?? false), Unpack = isAdd ? flags.Switch("unpack") : null,
-            KeepGitDirectory = isAdd && (flags.Switch("keep-git-dir") ?? false),
+            throw Error(node, $"{node.Upper} cannot accept a heredoc as a destination", $"write: {node.Upper} {string.Join(' ', words)} DESTINATION");
+        }
+        return new CopyInstruction(isAdd, words[..^1], words[^1], HeredocsOf(node), node.Span)
+        {
+            From = flags["from"], Owner = flags["chown"], Mode = flags["chmod"], Checksum = flags["checksum"], Exclude = flags.All("exclude"),
+            Link = flags.Switch("link") ?? false, Parents = flags.Switch("parents") ?? false, Unpack = flags.Switch("unpack"), KeepGitDirectory = flags.Switch("keep-git-dir") ?? false,
         };
     }
 
-    private IEnumerable<ArgInstruction> ParseArg(LogicalLine line)
+    // COPY hello/ is mostly COPY hello / with a blank forgotten.
+    private static string CopyHint(RawNode node)
     {
-        foreach (string word in Words.Split(line.Rest, _lexer.Escape))
+        string front = string.Concat(node.Flags.Select(f => f + " "));
+        string source = node.Arguments.FirstOrDefault() ?? "SOURCE";
+        return source.Length > 1 && source.EndsWith('/') ? $"write: {node.Upper} {front}{source[..^1]} /" : $"write: {node.Upper} {front}{source} DESTINATION";
+    }
+
+    private static IEnumerable<ArgInstruction> ParseArg(RawNode node)
+    {
+        _ = FlagSet.Read(node, KnownFlags.None);
+        foreach (string word in AtLeastOne(node))
         {
             int equals = word.IndexOf('=', StringComparison.Ordinal);
             string name = equals < 0 ? word : word[..equals];
             if (name.Length == 0)
             {
-                throw Error(line, "ARG names can not be blank");
+                throw Error(node, "ARG names can not be blank", "write: ARG NAME=VALUE");
             }
-            yield return new ArgInstruction(name, equals < 0 ? null : word[(equals + 1)..], line.Span) { Original = "ARG " + word };
+            yield return new ArgInstruction(name, equals < 0 ? null : word[(equals + 1)..], node.Span) { Original = "ARG " + word };
         }
     }
 
-    private ImmutableArray<KeyValuePair<string, string>> ParsePairs(LogicalLine line, string keyword)
+    private ImmutableArray<KeyValuePair<string, string>> ParsePairs(RawNode node)
     {
-        List<string> words = Words.Split(line.Rest, _lexer.Escape);
-        if (!words[0].Contains('=', StringComparison.Ordinal))
-        {
-            // The old form: one name, and the rest of the line is its value.
-            string value = line.Rest[words[0].Length..].Trim();
-            if (value.Length == 0)
-            {
-                throw Error(line, $"{keyword} must have two arguments", $"write: {keyword} {words[0]}=VALUE");
-            }
-            _lexer.Warnings.Add(new DockerfileWarning(line.Span, "LegacyKeyValueFormat", $"\"{keyword} key=value\" should be used instead of legacy \"{keyword} key value\" format", $"{keyword} {words[0]}={value}"));
-            return [new(words[0], value)];
-        }
+        _ = FlagSet.Read(node, KnownFlags.None);
+        ImmutableArray<string> words = AtLeastOne(node);
         ImmutableArray<KeyValuePair<string, string>>.Builder pairs = ImmutableArray.CreateBuilder<KeyValuePair<string, string>>();
-        foreach (string word in words)
+        for (int i = 0; i < words.Length; i += 3)
         {
-            int equals = word.IndexOf('=', StringComparison.Ordinal);
-            if (equals < 0)
-            {
-                throw Error(line, $"Syntax error - can't find = in \"{word}\". Must be of the form: name=value", $"quote values that have blanks: {keyword} NAME=\"a b\"");
-            }
-            if (equals == 0)
-            {
-                throw Error(line, $"{keyword} names can not be blank");
-            }
-            pairs.Add(new(word[..equals], word[(equals + 1)..]));
+            pairs.Add(new(words[i].Length > 0 ? words[i] : throw Error(node, $"{node.Upper} names can not be blank", $"write: {node.Upper} NAME=VALUE"), words[i + 1]));
+        }
+        if (node.IsLegacyPair)
+        {
+            string value = LegacyKeyValueFormat.Quote(words[1], _lexer.Escape);
+            _lexer.Warnings.Add(new DockerfileWarning(node.Span, nameof(LegacyKeyValueFormat),
+                $"\"{node.Keyword} key=value\" should be used instead of legacy \"{node.Keyword} key value\" format", $"{node.Keyword} {words[0]}={value}"));
         }
         return pairs.ToImmutable();
     }
 
-    private MaintainerInstruction ParseMaintainer(LogicalLine line)
+    private static ImmutableArray<string> ParseShell(RawNode node)
     {
-        int comment = line.Rest.IndexOf(" #", StringComparison.Ordinal);
-        if (comment > 0)
-        {
-            _lexer.Warnings.Add(new DockerfileWarning(line.Span, "InlineComment",
-                $"a Dockerfile has no comments at the end of a line: \"{line.Rest[(comment + 1)..]}\" is part of the author's name", $"MAINTAINER {line.Rest[..comment].TrimEnd()}"));
-        }
-        return new MaintainerInstruction(line.Rest, line.Span);
+        ImmutableArray<string> words = AtLeastOne(node);
+        return node.IsJson ? words
+            : throw Error(node, "SHELL requires the arguments to be in JSON form", $"write: SHELL [{string.Join(", ", Words.AtBlanks(words[0]).Select(w => $"\"{w.Trim('"', '\'', '[', ']', ',')}\""))}]");
     }
 
-    private static HealthcheckInstruction ParseHealthcheck(LogicalLine line)
+    private static ImmutableArray<string> ParseVolumes(RawNode node)
+        => [.. AtLeastOne(node).Select(v => v.Trim()).Select(v => v.Length > 0 ? v : throw Error(node, "VOLUME specified can not be an empty string", "write: VOLUME /PATH"))];
+
+    private static HealthcheckInstruction ParseHealthcheck(RawNode node)
     {
-        FlagSet flags = FlagSet.Read(line, ["interval", "timeout", "start-period", "start-interval", "retries"], []);
-        int blank = flags.Rest.AsSpan().IndexOfAny(' ', '\t');
-        string kind = (blank < 0 ? flags.Rest : flags.Rest[..blank]).ToUpperInvariant(), rest = blank < 0 ? "" : flags.Rest[blank..].Trim();
+        string kind = AtLeastOne(node)[0].ToUpperInvariant();
+        ImmutableArray<string> words = node.Arguments[1..];
         if (kind == "NONE")
         {
-            return rest.Length == 0 ? new HealthcheckInstruction(null, line.Span) : throw Error(line, "HEALTHCHECK NONE takes no arguments");
+            return words.IsEmpty ? new HealthcheckInstruction(null, node.Span) : throw Error(node, "HEALTHCHECK NONE takes no arguments", "write: HEALTHCHECK NONE");
         }
+        var flags = FlagSet.Read(node, s_health);
         if (kind != "CMD")
         {
-            throw Error(line, $"Unknown type \"{kind}\" in HEALTHCHECK (try CMD)", $"write: HEALTHCHECK CMD {flags.Rest}");
+            throw Error(node, $"Unknown type \"{kind}\" in HEALTHCHECK (try CMD)", $"write: HEALTHCHECK {string.Concat(node.Flags.Select(f => f + " "))}CMD {string.Join(' ', node.Arguments)}");
         }
-        if (rest.Length == 0)
+        if (words.IsEmpty)
         {
-            throw Error(line, "Missing command after HEALTHCHECK CMD");
+            throw Error(node, "Missing command after HEALTHCHECK CMD", "write: HEALTHCHECK CMD COMMAND");
         }
-        return new HealthcheckInstruction(ParseCommand(rest), line.Span)
+        return new HealthcheckInstruction(CommandOf(node, words), node.Span)
         {
-            Interval = Duration(line, flags, "interval"), Timeout = Duration(line, flags, "timeout"), StartPeriod = Duration(line, flags, "start-period"),
-            StartInterval = Duration(line, flags, "start-interval"),
-            Retries = flags["retries"] is not { } retries ? null
-                : int.TryParse(retries, NumberStyles.None, CultureInfo.InvariantCulture, out int n) ? n : throw Error(line, $"--retries must be a number, not \"{retries}\""),
+            Interval = Duration(node, flags, "interval"), Timeout = Duration(node, flags, "timeout"), StartPeriod = Duration(node, flags, "start-period"),
+            StartInterval = Duration(node, flags, "start-interval"), Retries = Retries(node, flags),
         };
     }
 
-    private OnbuildInstruction ParseOnbuild(LogicalLine line)
+    private static int? Retries(RawNode node, FlagSet flags)
     {
-        string keyword = line.Rest.Split([' ', '\t'], 2)[0].ToUpperInvariant();
-        if (keyword is "ONBUILD")
-        {
-            throw Error(line, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-        }
-        if (keyword is "FROM" or "MAINTAINER")
-        {
-            throw Error(line, $"{keyword} isn't allowed as an ONBUILD trigger");
-        }
-        _ = new DockerfileParser(line.Rest, _file).ParseSingle(line.Span); // wrong now, not when somebody builds on it
-        return new OnbuildInstruction(line.Rest, line.Span);
-    }
-
-    private static CommandLine ParseCommand(string text) => TryJson(text) is { } words ? new CommandLine(words, IsShell: false) : new CommandLine([text], IsShell: true);
-
-    /// <summary>An array of strings, or null: what is no valid JSON is a shell's text, as Docker has it.</summary>
-    private static ImmutableArray<string>? TryJson(string text)
-    {
-        if (!text.StartsWith('['))
+        if (flags["retries"] is not { Length: > 0 } text)
         {
             return null;
         }
+        return int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int retries)
+            ? retries >= 0 ? retries : throw Error(node, $"--retries cannot be negative ({retries})", "write: --retries=3")
+            : throw Error(node, $"--retries: \"{text}\" is no number", "write: --retries=3");
+    }
+
+    private static long? Duration(RawNode node, FlagSet flags, string name)
+    {
+        if (flags[name] is not { Length: > 0 } text)
+        {
+            return null;
+        }
+        const string Hint = "write it like 30s, 1m30s or 500ms";
+        long nanoseconds;
         try
         {
-            using JsonDocument document = JsonDocument.Parse(text);
-            return document.RootElement.EnumerateArray().All(e => e.ValueKind == JsonValueKind.String) ? [.. document.RootElement.EnumerateArray().Select(e => e.GetString()!)] : null;
+            nanoseconds = GoDuration.Parse(text);
         }
-        catch (JsonException)
+        catch (FormatException e)
         {
-            return null;
+            throw Error(node, $"--{name}: {e.Message}", text.All(char.IsAsciiDigit) ? $"a unit is missing; write: --{name}={text}s" : Hint);
         }
+        // The engine API's smallest; 0 leaves the default.
+        return nanoseconds is 0 or >= 1_000_000 ? nanoseconds : throw Error(node, $"Interval \"{name}\" cannot be less than 1ms", Hint);
     }
 
-    private static long? Duration(LogicalLine line, FlagSet flags, string name)
-        => flags[name] is not { } text ? null : GoDuration.TryParse(text, out long nanoseconds) ? nanoseconds
-            : throw Error(line, $"invalid duration \"{text}\" for --{name}", "write it like 30s, 1m30s or 500ms");
-
-    private static DockerfileException Unknown(LogicalLine line)
+    private OnbuildInstruction ParseOnbuild(RawNode node)
     {
-        string upper = line.Keyword.ToUpperInvariant();
-        string? hint = null;
-        if (s_keywords.FirstOrDefault(k => upper.StartsWith(k + "[", StringComparison.Ordinal)) is { } glued)
+        if (node.Nested is not { } nested)
         {
-            hint = $"a blank is missing; write: {glued} {line.Text[glued.Length..]}";
+            throw Error(node, "ONBUILD requires at least one argument", "write: ONBUILD RUN COMMAND");
         }
-        else if (s_keywords.MinBy(k => Distance(k, upper)) is { } near && Distance(near, upper) <= 2)
+        _ = FlagSet.Read(node, KnownFlags.None);
+        if (nested.Upper == "ONBUILD")
         {
-            hint = $"did you mean: {near} {line.Rest}";
+            throw Error(node, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", $"write: ONBUILD {Words.Head(node.Text).Behind}");
         }
-        return Error(line, $"unknown instruction: {line.Keyword}", hint);
+        if (nested.Upper is "FROM" or "MAINTAINER")
+        {
+            throw Error(node, $"{nested.Upper} isn't allowed as an ONBUILD trigger", null);
+        }
+        // Wrong now, not only when somebody builds on it.
+        Instruction trigger = ParseInstruction(nested with { Span = node.Span, Heredocs = node.Heredocs })[0];
+        string documents = string.Concat(node.Heredocs.Select(h => "\n" + h.Content + h.Marker.Name));
+        return new OnbuildInstruction(node.Text + documents, node.Span) { Instruction = trigger };
     }
 
-    // Edit distance (Levenshtein), for "did you mean".
-    private static int Distance(string a, string b)
+    private static CommandLine CommandOf(RawNode node, ImmutableArray<string> words)
+        => node.IsJson ? new CommandLine(words, IsShell: false) : new CommandLine([words.IsEmpty ? "" : words[0]], IsShell: true);
+
+    private static ImmutableArray<string> AtLeastOne(RawNode node)
+        => !node.Arguments.IsEmpty ? node.Arguments : throw Error(node, $"{node.Upper} requires at least one argument");
+
+    private static string One(RawNode node) => node.Arguments.Length == 1 ? node.Arguments[0] : throw Error(node, $"{node.Upper} requires exactly one argument");
+
+    private static DockerfileException Unknown(RawNode node)
     {
-        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
-        for (int i = 1; i <= a.Length; i++)
+        string? hint;
+        if (s_keywords.FirstOrDefault(k => node.Upper.Length > k.Length && node.Upper.StartsWith(k, StringComparison.Ordinal) && !char.IsAsciiLetterOrDigit(node.Upper[k.Length])) is { } glued)
         {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.Length; j++)
-            {
-                int next = Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1));
-                (diagonal, row[j]) = (row[j], next);
-            }
+            hint = $"a blank is missing; write: {glued} {node.Keyword[glued.Length..]} {node.Text}".TrimEnd();
         }
-        return row[^1];
+        else if (Suggestion.Find(node.Upper, s_keywords) is { } near)
+        {
+            hint = $"did you mean: {near} {node.Text}".TrimEnd();
+        }
+        else
+        {
+            hint = node.Keyword is ['&', '&', ..] or ['|', ..] or ['-', ..] ? "the line above it does not end in the escape character that would join them" : null;
+        }
+        return Error(node, $"unknown instruction: {node.Keyword}", hint);
     }
 
-    private static DockerfileException Error(LogicalLine line, string message, string? hint = null) => new(line.Span, message) { Hint = hint };
+    private static DockerfileException Error(RawNode node, string message, string? hint = null) => new(node.Span, message) { Hint = hint };
 
-    /// <summary>The flags in front of an instruction's arguments: <c>--name=value</c>, and switches that need no value.</summary>
-    private sealed class FlagSet
-    {
-        private readonly List<KeyValuePair<string, string>> _values = [];
-
-        internal string Rest { get; private set; } = "";
-
-        internal string? this[string name] => _values.LastOrDefault(v => v.Key == name).Value;
-
-        internal ImmutableArray<string> All(string name) => [.. _values.Where(v => v.Key == name).Select(v => v.Value)];
-
-        internal bool? Switch(string name) => this[name] is { } value ? value != "false" : null;
-
-        internal static FlagSet Read(LogicalLine line, string[] single, string[] repeated, string[]? switches = null)
-        {
-            var flags = new FlagSet();
-            string rest = line.Rest;
-            while (rest.StartsWith("--", StringComparison.Ordinal))
-            {
-                int end = rest.AsSpan().IndexOfAny(' ', '\t');
-                string word = end < 0 ? rest : rest[..end];
-                rest = end < 0 ? "" : rest[end..].TrimStart();
-                if (word == "--")
-                {
-                    break;
-                }
-                int equals = word.IndexOf('=', StringComparison.Ordinal);
-                string name = equals < 0 ? word[2..] : word[2..equals];
-                bool isSwitch = switches?.Contains(name) ?? false;
-                if (!isSwitch && !single.Contains(name) && !repeated.Contains(name))
-                {
-                    string[] known = [.. single, .. repeated, .. switches ?? []];
-                    string near = known.MinBy(k => Distance(k, name)) ?? "";
-                    throw Error(line, $"unknown flag: --{name}", Distance(near, name) <= 3 ? $"did you mean --{near}" : $"there are: {string.Join(", ", known.Select(k => "--" + k))}");
-                }
-                if (equals < 0 && !isSwitch)
-                {
-                    throw Error(line, $"missing a value on flag: --{name}", $"write: --{name}=VALUE");
-                }
-                string value = equals < 0 ? "true" : word[(equals + 1)..];
-                if (isSwitch && value is not ("true" or "false"))
-                {
-                    throw Error(line, $"expecting boolean value for flag --{name}, not: {value}");
-                }
-                if (single.Contains(name) && flags[name] is not null)
-                {
-                    throw Error(line, $"duplicate flag specified: --{name}");
-                }
-                flags._values.Add(new(name, value));
-            }
-            flags.Rest = rest;
-            return flags;
-        }
-    }
-}
-
-/// <summary>Go's durations: <c>1h2m3.5s</c>, <c>500ms</c>.</summary>
-internal static class GoDuration
-{
-    private static readonly System.Buffers.SearchValues<char> s_number = System.Buffers.SearchValues.Create("0123456789.");
-
-    internal static bool TryParse(string text, out long nanoseconds)
-    {
-        nanoseconds = 0;
-        ReadOnlySpan<char> rest = text;
-        if (rest is "0")
-        {
-            return true;
-        }
-        bool any = false;
-        while (!rest.IsEmpty)
-        {
-            int digits = rest.IndexOfAnyExcept(s_number);
-            if (digits <= 0 || !decimal.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number))
-            {
-                return false;
-            }
-            rest = rest[digits..];
-            int unitEnd = rest.IndexOfAny(s_number);
-            ReadOnlySpan<char> unit = unitEnd < 0 ? rest : rest[..unitEnd];
-            decimal scale = unit switch { "h" => 3600e9m, "m" => 60e9m, "s" => 1e9m, "ms" => 1e6m, "us" or "µs" => 1e3m, "ns" => 1, _ => 0 };
-            if (scale == 0 || number * scale > long.MaxValue - nanoseconds)
-            {
-                return false;
-            }
-            nanoseconds += (long)(number * scale);
-            rest = rest[unit.Length..];
-            any = true;
-        }
-        return any;
-    }
+    [GeneratedRegex(@"\A[a-z][a-z0-9\-_.]*\z")]
+    private static partial Regex StageName();
 }

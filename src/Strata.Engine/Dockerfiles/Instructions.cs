@@ -5,8 +5,11 @@ namespace Strata.Dockerfiles;
 /// <summary>One instruction, as written: values are not expanded. The set is closed: a new one is a new record here and a new arm in the planner.</summary>
 public abstract record Instruction(SourceSpan Span)
 {
-    /// <summary>The instruction's text on one line, for history and messages.</summary>
+    /// <summary>The instruction's text on one line, its keyword in capitals: for history and messages.</summary>
     public string Original { get; init; } = "";
+
+    /// <summary>The keyword as written: its case.</summary>
+    public string Keyword { get; init; } = "";
 }
 
 /// <summary>A command: words (exec form), or one text that a shell reads (shell form).</summary>
@@ -14,21 +17,24 @@ public abstract record Instruction(SourceSpan Span)
 /// <param name="IsShell">Whether a shell reads it.</param>
 public sealed record CommandLine(ImmutableArray<string> Words, bool IsShell);
 
-/// <summary>A document written in the Dockerfile: <c>&lt;&lt;NAME</c>. <paramref name="Expand"/> is false where the name was quoted.</summary>
+/// <summary>A document written in the Dockerfile: <c>&lt;&lt;NAME</c>.</summary>
+/// <param name="Name">Its name, unquoted; a file's name in COPY and ADD.</param>
+/// <param name="Content">Its lines, each with a newline; <c>&lt;&lt;-</c> has taken the tabs off.</param>
+/// <param name="Expand">Whether variables in it are expanded (<see cref="VariableExpander.ExpandText"/>): not where the name was quoted.</param>
 public sealed record Heredoc(string Name, string Content, bool Expand);
 
 /// <summary><c>RUN</c></summary>
 public sealed record RunInstruction(CommandLine Command, ImmutableArray<Heredoc> Heredocs, SourceSpan Span) : Instruction(Span)
 {
-    /// <summary>--mount, each as written (type=…,target=…).</summary>
-    public ImmutableArray<string> Mounts { get; init; } = [];
+    /// <summary>--mount, each.</summary>
+    public ImmutableArray<RunMount> Mounts { get; init; } = [];
     /// <summary>--network: default, none or host.</summary>
     public string? Network { get; init; }
     /// <summary>--security: sandbox or insecure.</summary>
     public string? Security { get; init; }
 }
 
-/// <summary><c>COPY</c> and <c>ADD</c></summary>
+/// <summary><c>COPY</c> and <c>ADD</c>. A source that is a heredoc's marker stands for that document.</summary>
 public sealed record CopyInstruction(bool IsAdd, ImmutableArray<string> Sources, string Destination, ImmutableArray<Heredoc> Heredocs, SourceSpan Span) : Instruction(Span)
 {
     /// <summary>--from: a stage, its number, or an image.</summary>
@@ -54,10 +60,10 @@ public sealed record CopyInstruction(bool IsAdd, ImmutableArray<string> Sources,
 /// <summary><c>ARG</c>: one name; a line with several becomes several.</summary>
 public sealed record ArgInstruction(string Name, string? Default, SourceSpan Span) : Instruction(Span);
 
-/// <summary><c>ENV</c></summary>
+/// <summary><c>ENV</c>: names and values as written, with their quotes.</summary>
 public sealed record EnvInstruction(ImmutableArray<KeyValuePair<string, string>> Values, SourceSpan Span) : Instruction(Span);
 
-/// <summary><c>LABEL</c></summary>
+/// <summary><c>LABEL</c>: names and values as written, with their quotes.</summary>
 public sealed record LabelInstruction(ImmutableArray<KeyValuePair<string, string>> Values, SourceSpan Span) : Instruction(Span);
 
 /// <summary><c>MAINTAINER</c></summary>
@@ -100,4 +106,8 @@ public sealed record HealthcheckInstruction(CommandLine? Command, SourceSpan Spa
 }
 
 /// <summary><c>ONBUILD</c>: an instruction for those who build on this image, kept as text.</summary>
-public sealed record OnbuildInstruction(string Trigger, SourceSpan Span) : Instruction(Span);
+public sealed record OnbuildInstruction(string Trigger, SourceSpan Span) : Instruction(Span)
+{
+    /// <summary>The instruction, parsed.</summary>
+    public required Instruction Instruction { get; init; }
+}

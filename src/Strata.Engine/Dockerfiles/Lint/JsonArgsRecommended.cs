@@ -1,26 +1,44 @@
+using System.Buffers;
+
 namespace Strata.Dockerfiles.Lint;
 
 /// <summary>In shell form a shell is the first process, and signals do not reach the program.</summary>
 internal static class JsonArgsRecommended
 {
-    // The name is BuildKit's, whose documentation people find.
-    private const string Rule = "JSONArgsRecommended";
+    /// <summary>The name is BuildKit's, whose documentation people find.</summary>
+    internal const string Name = "JSONArgsRecommended";
 
-    internal static IEnumerable<LintFinding> Check(Stage stage)
+    // What a shell reads as more than a character.
+    private static readonly SearchValues<char> s_special = SearchValues.Create("|&;<>()$`*?[]#~{}=!\\\n\"'");
+
+    internal static IEnumerable<LintFinding> Check(Dockerfile file)
     {
-        foreach (Instruction instruction in stage.Instructions)
+        bool[] hasShell = new bool[file.Stages.Length];
+        for (int i = 0; i < file.Stages.Length; i++)
         {
-            (string keyword, CommandLine? command) = instruction switch
+            // Who chose a shell wants it.
+            hasShell[i] = StageFacts.ParentOf(file, i) is { } parent && hasShell[parent];
+            foreach (Instruction instruction in file.Stages[i].Instructions)
             {
-                CmdInstruction cmd => ("CMD", cmd.Command),
-                EntrypointInstruction entrypoint => ("ENTRYPOINT", entrypoint.Command),
-                _ => ("", null),
-            };
-            if (command is { IsShell: true })
-            {
-                string words = string.Join(", ", command.Words[0].Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(w => $"\"{w}\""));
-                yield return new LintFinding(Rule, instruction.Span, $"JSON arguments recommended for {keyword} to prevent unintended behavior related to OS signals", $"write: {keyword} [{words}]");
+                hasShell[i] |= instruction is ShellInstruction;
+                CommandLine? command = (instruction as CmdInstruction)?.Command ?? (instruction as EntrypointInstruction)?.Command;
+                if (command is { IsShell: true } && !hasShell[i])
+                {
+                    string? line = Exec(instruction.Keyword, command.Words[0], file.Escape);
+                    yield return new LintFinding(Name, instruction.Span, $"JSON arguments recommended for {instruction.Keyword} to prevent unintended behavior related to OS signals",
+                        $"write: {line ?? $"{instruction.Keyword} [\"/bin/sh\", \"-c\", \"exec …\"]"}", line is null ? null : new LintFix(instruction.Span, line));
+                }
             }
         }
+    }
+
+    // Only what needs no shell has an exec form that means the same.
+    private static string? Exec(string keyword, string text, char escape)
+    {
+        if (text.Trim().Length == 0 || text.AsSpan().ContainsAny(s_special) || text.Contains(escape, StringComparison.Ordinal))
+        {
+            return null;
+        }
+        return $"{keyword} [{string.Join(", ", Words.AtBlanks(text.Trim()).Select(w => $"\"{w}\""))}]";
     }
 }
