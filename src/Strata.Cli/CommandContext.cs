@@ -8,7 +8,7 @@ namespace Strata.Cli;
 internal sealed class CommandContext : IDisposable
 {
     private readonly CancellationTokenSource _cancel = new();
-    private PosixSignalRegistration? _interrupt;
+    private PosixSignalRegistration? _interrupt, _terminate;
     private Engine? _engine;
 
     internal CommandContext(GlobalOptions global)
@@ -37,6 +37,11 @@ internal sealed class CommandContext : IDisposable
                 signal.Cancel = true;
                 _cancel.Cancel();
             });
+            _terminate ??= PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
+            {
+                signal.Cancel = true;
+                _cancel.Cancel();
+            });
             return _cancel.Token;
         }
     }
@@ -45,7 +50,8 @@ internal sealed class CommandContext : IDisposable
     internal void ReleaseInterrupt()
     {
         _interrupt?.Dispose();
-        _interrupt = null;
+        _terminate?.Dispose();
+        (_interrupt, _terminate) = (null, null);
     }
 
     internal void Flush() => Out.Flush();
@@ -56,6 +62,7 @@ internal sealed class CommandContext : IDisposable
     public void Dispose()
     {
         _interrupt?.Dispose();
+        _terminate?.Dispose();
         _engine?.Dispose();
         _cancel.Dispose();
     }

@@ -3,7 +3,6 @@ using Strata.Containers;
 using Strata.Content;
 using Strata.Images;
 using Strata.Layers;
-using Strata.Linux;
 using Strata.Oci;
 using Strata.Snapshots;
 
@@ -76,48 +75,22 @@ public sealed partial class Engine
         return await WriteImageAsync(config, [layer.Layer], docker: false, options.Reference, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Writes the file system of a container, or of an image, as one tar: what is seen inside, without what is mounted there.</summary>
+    /// <summary>
+    /// Writes the file system of a container, or of an image, as one tar: what its layers hold, without what is mounted there and without the
+    /// places that were only made to mount on.
+    /// </summary>
     public async ValueTask ExportAsync(string containerOrImage, Stream tar, CancellationToken cancellationToken = default)
     {
-        using RootedDirectory root = await OpenMergedAsync(containerOrImage, cancellationToken).ConfigureAwait(false);
+        Snapshot? snapshot = TryGetContainer(containerOrImage) is { } container
+            ? await OpenSnapshotAsync(container.Record, cancellationToken).ConfigureAwait(false)
+            : await UnpackImageAsync(await ResolveImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+        using LayerStack? stack = snapshot is null ? null : Snapshots.OpenStack(snapshot);
         using var writer = new LayerWriter(tar);
-        TreeArchive.Write(root, writer, cancellationToken);
+        if (stack is not null)
+        {
+            TreeArchive.Write(stack, writer, cancellationToken);
+        }
         writer.Finish();
-    }
-
-    // The mount belongs to the directory handle: its namespace is gone when this returns, and the mount is when the handle is closed.
-    private async ValueTask<RootedDirectory> OpenMergedAsync(string containerOrImage, CancellationToken cancellationToken)
-    {
-        Snapshot? snapshot;
-        if (TryGetContainer(containerOrImage) is { } container)
-        {
-            if (TryGetLiveRoot(container.Record) is { } live)
-            {
-                return RootedDirectory.Open(live);
-            }
-            snapshot = await OpenSnapshotAsync(container.Record, cancellationToken).ConfigureAwait(false);
-        }
-        else
-        {
-            (_, ImageManifest manifest, ImageConfig config) = await OpenImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false);
-            snapshot = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
-        }
-        string target = Runtime.Layout.CreateBundle("view-" + Guid.CreateVersion7().ToString("N"));
-        try
-        {
-            return Mounts.RunInPrivateNamespace(() =>
-            {
-                if (snapshot is not null)
-                {
-                    Bundle.MountAt(Snapshots, snapshot, target);
-                }
-                return RootedDirectory.Open(target);
-            });
-        }
-        finally
-        {
-            FileSystems.RemoveTree(target);
-        }
     }
 
     private Container? TryGetContainer(string nameOrId)

@@ -172,9 +172,12 @@ public sealed partial class Engine
     }
 
     /// <summary>What a name of this image holds: the sizes come from the layers as they are unpacked.</summary>
-    internal async ValueTask<ImageRecord> MakeRecordAsync(Descriptor root, CancellationToken cancellationToken)
+    internal ValueTask<ImageRecord> MakeRecordAsync(Descriptor root, CancellationToken cancellationToken) => MakeRecordAsync(root, root, cancellationToken);
+
+    /// <summary>The same where it is known which image of an index is here.</summary>
+    private async ValueTask<ImageRecord> MakeRecordAsync(Descriptor root, Descriptor image, CancellationToken cancellationToken)
     {
-        (_, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(root, Platform.Host, cancellationToken).ConfigureAwait(false);
+        (_, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(image, Platform.Host, cancellationToken).ConfigureAwait(false);
         CommittedSnapshot? top = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
         return new ImageRecord(root) { Config = manifest.Config.Digest, Created = config.Created, Size = top?.Stack.Sum(s => s.ContentBytes) ?? 0 };
     }
