@@ -48,7 +48,9 @@ public sealed class ContainerSession : IDisposable
             passedOn = await _attached.Completion.WaitAsync(cancellationToken).ConfigureAwait(false);
             if (!passedOn)
             {
+                // The monitor may be in the middle of a write to us: closing the socket lets it go on, and see that its container is gone.
                 Signal(Kill);
+                _attached.Dispose();
             }
         }
         await _monitor.Process.WaitAsync(cancellationToken).ConfigureAwait(false);
