@@ -159,7 +159,7 @@ public sealed class SeedStore : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (string container in Run("ps", "-aq").Lines)
+        foreach (string container in Directory.Exists(Root) ? Run("ps", "-aq").Lines : [])
         {
             Run("rm", "-f", container);
         }
