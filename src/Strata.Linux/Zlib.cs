@@ -193,8 +193,11 @@ internal sealed class GunzipStream(Stream source) : Stream
 internal sealed class GzipStream(Stream target, int level) : Stream
 {
     private const int OutputBytes = 1 << 17;
+    private const int BlockBytes = 1 << 18;
     private readonly ZlibState _state = new(deflates: true, level);
     private readonly byte[] _output = new byte[OutputBytes];
+    private readonly byte[] _block = new byte[BlockBytes];
+    private int _gathered;
     private bool _ended;
 
     public override bool CanRead => false;
@@ -203,12 +206,30 @@ internal sealed class GzipStream(Stream target, int level) : Stream
     public override long Length => throw new NotSupportedException();
     public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
+    // zlib-ng's output depends on how its input is cut: it is cut alike whatever the writes were, so that equal input gives equal bytes.
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         while (!buffer.IsEmpty)
         {
-            (int consumed, int produced, _) = Deflate(buffer, ZlibNative.Z_NO_FLUSH);
-            buffer = buffer[consumed..];
+            int count = Math.Min(buffer.Length, _block.Length - _gathered);
+            buffer[..count].CopyTo(_block.AsSpan(_gathered));
+            buffer = buffer[count..];
+            _gathered += count;
+            if (_gathered == _block.Length)
+            {
+                DeflateBlock();
+            }
+        }
+    }
+
+    private void DeflateBlock()
+    {
+        ReadOnlySpan<byte> rest = _block.AsSpan(0, _gathered);
+        _gathered = 0;
+        while (!rest.IsEmpty)
+        {
+            (int consumed, int produced, _) = Deflate(rest, ZlibNative.Z_NO_FLUSH);
+            rest = rest[consumed..];
             target.Write(_output.AsSpan(0, produced));
         }
     }
@@ -224,6 +245,7 @@ internal sealed class GzipStream(Stream target, int level) : Stream
         if (disposing && !_ended)
         {
             _ended = true;
+            DeflateBlock();
             bool more;
             do
             {
