@@ -5,7 +5,8 @@ namespace Strata.Layers;
 
 /// <summary>
 /// Decompresses on one thread, hashes on another, and is read on the caller's: on two cores a layer then costs about as much as its slowest
-/// part. At most <see cref="Buffers"/> buffers are under way; a failure of either thread is thrown at the reader.
+/// part. At most <see cref="Buffers"/> buffers are under way. A failure of either thread stops both and is thrown at the reader, then and at every call
+/// after it.
 /// </summary>
 internal sealed class HashingPipe : Stream
 {
@@ -14,7 +15,8 @@ internal sealed class HashingPipe : Stream
     private readonly BlockingCollection<Chunk> _free = new(Buffers);
     private readonly BlockingCollection<Chunk> _filled = new(Buffers + 1);
     private readonly BlockingCollection<Chunk> _toHash = new(Buffers + 1);
-    private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private readonly IncrementalHash _hash;
+    private readonly long _maxBytes;
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _filler, _hasher;
     private readonly Stream _source;
@@ -23,9 +25,10 @@ internal sealed class HashingPipe : Stream
     private int _at;
     private bool _atEnd;
 
-    internal HashingPipe(Stream source)
+    /// <summary>Starts to read <paramref name="source"/>, which is not disposed. More than <paramref name="maxBytes"/> are not handed out, nor passed over.</summary>
+    internal HashingPipe(Stream source, long maxBytes = long.MaxValue, IncrementalHash? hash = null)
     {
-        _source = source;
+        (_source, _maxBytes, _hash) = (source, maxBytes, hash ?? IncrementalHash.CreateHash(HashAlgorithmName.SHA256));
         for (int i = 0; i < Buffers; i++)
         {
             _free.Add(new Chunk());
@@ -104,6 +107,10 @@ internal sealed class HashingPipe : Stream
     {
         _at += count;
         BytesRead += count;
+        if (BytesRead > _maxBytes)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"layer: more than {_maxBytes} plain bytes (the limit {nameof(LayerLimits.MaxPlainBytes)})");
+        }
         if (_at == _current!.Length)
         {
             Release(_current);
@@ -115,6 +122,7 @@ internal sealed class HashingPipe : Stream
     {
         if (_atEnd)
         {
+            ThrowIfFailed();
             return false;
         }
         if (!_filled.TryTake(out _current, Timeout.Infinite) || _current.Length == 0)
@@ -140,9 +148,9 @@ internal sealed class HashingPipe : Stream
 
     private void ThrowIfFailed()
     {
-        if (_failure is not null)
+        if (Volatile.Read(ref _failure) is { } failure)
         {
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(_failure);
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
         }
     }
 
@@ -164,11 +172,11 @@ internal sealed class HashingPipe : Stream
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
-            // disposed before the end: nobody reads on
+            // disposed before the end, or the hasher failed: nobody reads on
         }
         catch (Exception e)
         {
-            _failure = e;
+            Interlocked.CompareExchange(ref _failure, e, null); // thrown behind what came before it
         }
         finally
         {
@@ -192,7 +200,9 @@ internal sealed class HashingPipe : Stream
         }
         catch (Exception e)
         {
-            _failure ??= e;
+            // Its chunks never come free: whoever waits for one would wait for ever.
+            Interlocked.CompareExchange(ref _failure, e, null);
+            _stop.Cancel();
         }
     }
 #pragma warning restore CA1031

@@ -33,9 +33,14 @@ public sealed class LayerWriter : IDisposable
     public long ContentBytes { get; private set; }
 
     /// <summary>Writes an entry; <paramref name="content"/> is read to exactly the size a <see cref="FileEntry"/> states.</summary>
+    /// <exception cref="StrataException">Invalid: a name that every reader would take for a whiteout (image-spec/layer.md#whiteouts reserves <c>.wh.</c>).</exception>
     public void Write(LayerEntry entry, Stream? content = null)
     {
         ArgumentNullException.ThrowIfNull(entry);
+        if (Whiteouts.IsReserved(entry.Path))
+        {
+            throw new StrataException(ErrorKind.Invalid, $"write layer: «{entry.Path}»: names that start with {Whiteouts.Prefix} mean removed files in a layer");
+        }
         switch (entry)
         {
             case WhiteoutEntry whiteout:
@@ -102,7 +107,7 @@ public sealed class LayerWriter : IDisposable
         }
         foreach ((string key, System.Collections.Immutable.ImmutableArray<byte> value) in metadata.Xattrs)
         {
-            records["SCHILY.xattr." + key] = [.. value];
+            records["SCHILY.xattr." + XattrKey.Encode(key)] = [.. value];
         }
         if (records.Count > 0)
         {

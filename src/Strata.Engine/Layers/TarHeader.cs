@@ -1,14 +1,22 @@
-using System.Buffers.Binary;
-using System.Globalization;
-using System.Text;
-using Strata.Linux;
-
 namespace Strata.Layers;
 
-/// <summary>One 512-byte header block as it is (POSIX ustar, GNU and old V7 forms): fields by offset, numbers octal or base-256.</summary>
+/// <summary>
+/// One 512-byte header block as it is: fields by offset, numbers octal or base-256.
+/// <code>
+/// all:    name 0..100, mode 100..108, uid 108..116, gid 116..124, size 124..136, mtime 136..148, checksum 148..156, type 156, link name 157..257
+/// ustar:  "ustar\0" "00" 257..265, uname, gname, devmajor 329..337, devminor 337..345, prefix 345..500
+/// star:   ustar with prefix 345..476, atime, ctime, "tar\0" 508..512
+/// GNU:    "ustar  \0" 257..265, uname, gname, devmajor, devminor, atime 345..357, ctime 357..369, sparse map 386..482, more? 482, real size 483..495
+/// V7:     neither magic
+/// </code>
+/// </summary>
 internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
 {
     internal const int BlockBytes = 512;
+    internal const long MaxOctal11 = 0x1FFFFFFFF;  // a size field with its NUL
+    internal const long MaxOctal12 = 0xFFFFFFFFF;  // one without
+    private const int MagicOffset = 257, PrefixOffset = 345, UstarPrefixBytes = 155, StarPrefixBytes = 131, TimeBytes = 12;
+    private const int SparseMapOffset = 386, SparseMapEntries = 4, SparseMoreOffset = 482, RealSizeOffset = 483;
     private readonly ReadOnlySpan<byte> _block = block;
 
     internal bool IsZero => !_block.ContainsAnyExcept((byte)0);
@@ -21,16 +29,36 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
     internal long DeviceMajor => Number(329, 8, "devmajor");
     internal long DeviceMinor => Number(337, 8, "devminor");
     internal ReadOnlySpan<byte> LinkName => Text(157, 100);
-    private bool IsUstar => _block.Slice(257, 6).SequenceEqual("ustar\0"u8) || (_block.Slice(257, 5).SequenceEqual("ustar"u8) && _block[263] == '0');
+
+    /// <summary>Old GNU sparse: the size of the file with its holes, and the first entries of its map.</summary>
+    internal long RealSize => Number(RealSizeOffset, TimeBytes, "real size");
+    internal ReadOnlySpan<byte> SparseEntries => _block.Slice(SparseMapOffset, SparseMapEntries * SparseMap.OldEntryBytes);
+    internal bool SparseGoesOn => _block[SparseMoreOffset] != 0;
+
+    /// <summary>Device numbers and prefixes came with ustar and GNU's format.</summary>
+    internal bool IsV7 => !_block.Slice(MagicOffset, 5).SequenceEqual("ustar"u8);
+
+    private bool IsUstar => _block.Slice(MagicOffset, 8).SequenceEqual("ustar\000"u8);
+    private bool IsGnu => _block.Slice(MagicOffset, 8).SequenceEqual("ustar  \0"u8);
 
     /// <summary>The name, joined with ustar's prefix field.</summary>
+    /// <exception cref="FormatException">There is something like a prefix where the format has none: some programs would take it.</exception>
     internal byte[] Name
     {
         get
         {
             ReadOnlySpan<byte> name = Text(0, 100);
-            ReadOnlySpan<byte> prefix = IsUstar ? Text(345, 155) : [];
-            return prefix.IsEmpty ? name.ToArray() : [.. prefix, (byte)'/', .. name];
+            bool isStar = IsUstar && _block[508..].SequenceEqual("tar\0"u8);
+            ReadOnlySpan<byte> prefix = Text(PrefixOffset, isStar ? StarPrefixBytes : UstarPrefixBytes);
+            if (prefix.IsEmpty)
+            {
+                return name.ToArray();
+            }
+            if (IsUstar)
+            {
+                return [.. prefix, (byte)'/', .. name];
+            }
+            return IsGnu && IsTime(PrefixOffset) && IsTime(PrefixOffset + TimeBytes) ? name.ToArray() : throw new FormatException("a name prefix in a header that is not ustar");
         }
     }
 
@@ -51,6 +79,11 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
         }
     }
 
+    /// <summary>A number of a header or of an old GNU sparse map: octal, or base-256 where the top bit of the first byte is set.</summary>
+    internal static bool TryNumber(ReadOnlySpan<byte> field, out long value) => (field[0] & 0x80) != 0 ? TryBase256(field, out value) : TryOctal(field, out value);
+
+    private bool IsTime(int offset) => TryNumber(_block.Slice(offset, TimeBytes), out _);
+
     private ReadOnlySpan<byte> Text(int offset, int length)
     {
         ReadOnlySpan<byte> field = _block.Slice(offset, length);
@@ -59,28 +92,24 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
     }
 
     private long Number(int offset, int length, string name)
-    {
-        ReadOnlySpan<byte> field = _block.Slice(offset, length);
-        if ((field[0] & 0x80) != 0)
-        {
-            return Base256(field, name);
-        }
-        return TryOctal(field, out long value) ? value : throw new FormatException($"the header's {name} is no number");
-    }
+        => TryNumber(_block.Slice(offset, length), out long value) ? value : throw new FormatException($"the header's {name} is no number, or does not fit into 64 bits");
 
-    // GNU: the top bit marks two's complement, big endian; 0xFF for negative numbers.
-    private static long Base256(ReadOnlySpan<byte> field, string name)
+    // GNU: the top bit marks two's complement, big endian; the bit below it is the sign.
+    private static bool TryBase256(ReadOnlySpan<byte> field, out long value)
     {
-        bool negative = field[0] == 0xFF;
-        ReadOnlySpan<byte> head = field[1..^8];
-        long value = BinaryPrimitives.ReadInt64BigEndian(field[^8..]);
-        if (field.Length == 8)
+        byte inverse = (field[0] & 0x40) != 0 ? (byte)0xFF : (byte)0;
+        ulong sum = (byte)((field[0] ^ inverse) & 0x7F);
+        value = 0;
+        foreach (byte b in field[1..])
         {
-            value = BinaryPrimitives.ReadInt64BigEndian(field) << 8 >> 8; // the marker byte is the sign
-            return value;
+            if (sum >> 56 != 0)
+            {
+                return false;
+            }
+            sum = (sum << 8) | (byte)(b ^ inverse);
         }
-        bool fits = negative ? !head.ContainsAnyExcept((byte)0xFF) && value < 0 : field[0] == 0x80 && !head.ContainsAnyExcept((byte)0) && value >= 0;
-        return fits ? value : throw new FormatException($"the header's {name} does not fit into 64 bits");
+        value = inverse == 0 ? (long)sum : ~(long)sum;
+        return sum <= long.MaxValue;
     }
 
     private static bool TryOctal(ReadOnlySpan<byte> field, out long value)
@@ -96,101 +125,5 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
             value = (value << 3) | (uint)(digit - '0');
         }
         return true;
-    }
-}
-
-/// <summary>What extended headers (PAX x and g, GNU L and K) say about the next entry; null where they say nothing.</summary>
-internal sealed class ExtendedHeader
-{
-    internal byte[]? Path { get; set; }
-    internal byte[]? LinkPath { get; set; }
-    internal long? Size { get; private set; }
-    internal long? Uid { get; private set; }
-    internal long? Gid { get; private set; }
-    internal FileTime? Modified { get; private set; }
-    internal string? Sparse { get; private set; }
-    internal SortedDictionary<string, byte[]> Xattrs { get; } = new(StringComparer.Ordinal);
-
-    /// <summary>A copy that entries may change: global records hold until the next global ones.</summary>
-    internal ExtendedHeader Copy()
-    {
-        var copy = new ExtendedHeader { Path = Path, LinkPath = LinkPath, Size = Size, Uid = Uid, Gid = Gid, Modified = Modified, Sparse = Sparse };
-        foreach ((string key, byte[] value) in Xattrs)
-        {
-            copy.Xattrs[key] = value;
-        }
-        return copy;
-    }
-
-    /// <summary>Reads PAX records: "LENGTH KEY=VALUE\n" each (POSIX pax, extended header). An empty value takes back what was said.</summary>
-    /// <exception cref="FormatException">They are malformed.</exception>
-    internal void ReadPax(ReadOnlySpan<byte> records)
-    {
-        while (!records.IsEmpty)
-        {
-            int blank = records.IndexOf((byte)' ');
-            if (blank is <= 0 or > 10 || !int.TryParse(records[..blank], NumberStyles.None, CultureInfo.InvariantCulture, out int length)
-                || length <= blank + 1 || length > records.Length || records[length - 1] != '\n')
-            {
-                throw new FormatException("a PAX record's length is wrong");
-            }
-            ReadOnlySpan<byte> record = records[(blank + 1)..(length - 1)];
-            int equals = record.IndexOf((byte)'=');
-            if (equals <= 0)
-            {
-                throw new FormatException("a PAX record has no key");
-            }
-            Set(LinuxPath.Decode(record[..equals]), record[(equals + 1)..].ToArray());
-            records = records[length..];
-        }
-    }
-
-    private void Set(string key, byte[] value)
-    {
-        byte[]? text = value.Length == 0 ? null : value;
-        switch (key)
-        {
-            case "path":
-                Path = text;
-                break;
-            case "linkpath":
-                LinkPath = text;
-                break;
-            case "size":
-                Size = text is null ? null : Integer(key, text);
-                break;
-            case "uid":
-                Uid = text is null ? null : Integer(key, text);
-                break;
-            case "gid":
-                Gid = text is null ? null : Integer(key, text);
-                break;
-            case "mtime":
-                Modified = text is null ? null : Time(text);
-                break;
-            case var sparse when sparse.StartsWith("GNU.sparse.", StringComparison.Ordinal):
-                Sparse = sparse;
-                break;
-            case var xattr when xattr.StartsWith("SCHILY.xattr.", StringComparison.Ordinal):
-                Xattrs[xattr["SCHILY.xattr.".Length..]] = value;
-                break;
-        }
-    }
-
-    private static long Integer(string key, byte[] text)
-        => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) ? value : throw new FormatException($"the PAX record {key} is no number");
-
-    private static FileTime Time(byte[] text)
-    {
-        string time = Encoding.ASCII.GetString(text);
-        bool negative = time.StartsWith('-');
-        string[] parts = time.TrimStart('-').Split('.');
-        if (parts.Length > 2 || !long.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out long seconds)
-            || (parts.Length == 2 && parts[1].Any(c => !char.IsAsciiDigit(c))))
-        {
-            throw new FormatException("the PAX record mtime is no time");
-        }
-        int nanoseconds = parts.Length == 2 && parts[1].Length > 0 ? int.Parse(parts[1].PadRight(9, '0')[..9], CultureInfo.InvariantCulture) : 0;
-        return !negative ? new FileTime(seconds, nanoseconds) : nanoseconds == 0 ? new FileTime(-seconds, 0) : new FileTime(-seconds - 1, 1_000_000_000 - nanoseconds);
     }
 }
