@@ -162,6 +162,7 @@ internal sealed class HashingPipe : Stream
             while (true)
             {
                 Chunk chunk = _free.Take(_stop.Token);
+                chunk.Bytes ??= GC.AllocateUninitializedArray<byte>(BufferBytes); // most layers are small, and use one or two
                 chunk.Length = _source.ReadAtLeast(chunk.Bytes, BufferBytes, throwOnEndOfStream: false);
                 _filled.Add(chunk);
                 if (chunk.Length == 0)
@@ -190,7 +191,7 @@ internal sealed class HashingPipe : Stream
         {
             foreach (Chunk chunk in _toHash.GetConsumingEnumerable(_stop.Token))
             {
-                _hash.AppendData(chunk.Bytes, 0, chunk.Length);
+                _hash.AppendData(chunk.Bytes!, 0, chunk.Length);
                 Release(chunk);
             }
         }
@@ -209,7 +210,7 @@ internal sealed class HashingPipe : Stream
 
     private sealed class Chunk
     {
-        internal readonly byte[] Bytes = new byte[BufferBytes];
+        internal byte[]? Bytes;
         internal int Length;
         internal int Users;
     }

@@ -42,6 +42,7 @@ public sealed class LayerReaderRefusalTests
         ["cut content"] = (() => new RawTar().File("a", new string('x', 1000)).End()[..1024], "the archive is cut"),
         ["end behind an extended header"] = (() => new RawTar().Pax("uid=1").End(), "the archive ends behind an extended header"),
         ["one zero block in the middle"] = (() => new RawTar().File("a").Raw(new byte[512]).File("b").End(), "a single zero block"),
+        ["control characters in a name"] = (() => new RawTar().File("../a\u001b[1m\n").End(), "entry 1 «../a\\x1b[1m\\x0a»: the name escapes the layer root"),
         ["NUL in a PAX path"] = (() => new RawTar().Pax("path=a\0b").File("c").End(), "has a NUL"),
         ["NUL in an xattr's key"] = (() => new RawTar().Pax("SCHILY.xattr.user.\0=b").File("c").End(), "a PAX record's key has a NUL"),
         ["xattr without a name"] = (() => new RawTar().Pax("SCHILY.xattr.=b").File("c").End(), "an extended attribute has no name"),
