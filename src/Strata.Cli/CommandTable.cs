@@ -67,7 +67,7 @@ internal static class CommandTable
         new("wait", StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },
         new("ps", PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { Group = "Containers" },
         new("rm", RmCommand.Create, "Remove containers", "strata rm box", "strata rm -f $(strata ps -aq)") { Group = "Containers" },
-        new("logs", LogsCommand.Create, "Show what a container wrote", "strata logs box") { Group = "Containers" },
+        new("logs", LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { Group = "Containers" },
         new("diff", DiffCommand.Create, "List what a container changed", "strata diff box") { Group = "Containers" },
         new("commit", CommitCommand.Create, "Make an image from what a container changed", "strata commit -m 'with vim' box mine", "strata commit -c 'CMD [\"bash\"]' box mine:2") { Group = "Containers" },
         new("export", ExportCommand.Create, "Write a file system as a tar", "strata export box | tar t", "strata export -o root.tar debian:bookworm") { Group = "Containers" },

@@ -1,7 +1,6 @@
 using Strata.Containers;
 using Strata.Content;
 using Strata.Linux;
-using Strata.Oci;
 using Strata.Snapshots;
 
 namespace Strata;
@@ -27,8 +26,7 @@ public sealed partial class Engine
             return MountAt(container.Record.Id, await OpenSnapshotAsync(container.Record, cancellationToken).ConfigureAwait(false), readOnly);
         }
         using StoreLease lease = Content.AcquireLease("mount");
-        (_, ImageManifest manifest, ImageConfig config) = await OpenImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false);
-        CommittedSnapshot snapshot = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false)
+        CommittedSnapshot snapshot = await UnpackImageAsync(await ResolveImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false)
             ?? throw new StrataException(ErrorKind.Invalid, $"mount {containerOrImage}: the image has no layers");
         return MountAt(snapshot.ChainId.Hex.ToString(), snapshot, readOnly: true);
     }
@@ -41,8 +39,7 @@ public sealed partial class Engine
             UnmountAt(container.Record.Id);
             return;
         }
-        (_, ImageManifest manifest, ImageConfig config) = await OpenImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false);
-        if (await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false) is { } snapshot)
+        if (await UnpackImageAsync(await ResolveImageAsync(containerOrImage, cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false) is { } snapshot)
         {
             UnmountAt(snapshot.ChainId.Hex.ToString());
         }

@@ -122,6 +122,13 @@ public sealed partial class Engine
         return await Snapshots.GetChangesAsync(await OpenSnapshotAsync(record, cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>What a container wrote, oldest first.</summary>
+    public IAsyncEnumerable<LogLine> ReadContainerLogAsync(string nameOrId, LogOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ContainerRecord record = Containers.Get(nameOrId);
+        return ContainerLog.ReadAsync(Containers.LogOf(record.Id), options ?? new LogOptions(), () => Containers.GetState(record).Status != ContainerStatus.Running, _options.Time, cancellationToken);
+    }
+
     // First the processes, then what they used, then the record; each step is no error where its thing is gone.
     private async ValueTask RemoveHeldAsync(string id, ContainerRecord? record, bool removeVolumes, CancellationToken cancellationToken)
     {

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Strata.Containers;
 using Strata.Content;
 using Strata.Linux;
@@ -146,11 +145,11 @@ public sealed partial class Engine
     {
         ArgumentNullException.ThrowIfNull(options);
         using StoreLease lease = Content.AcquireLease("run");
-        (Descriptor manifest, ImageManifest parsed, ImageConfig config) = await OpenImageAsync(options.Image, cancellationToken).ConfigureAwait(false);
+        LocalImage image = await ResolveImageAsync(options.Image, cancellationToken).ConfigureAwait(false);
         string id = ContainerStore.CreateId();
-        ContainerRecord record = ContainerPlan.Resolve(options, config, manifest, parsed.Config.Digest, id, name: "", _options.Time.GetUtcNow());
+        ContainerRecord record = ContainerPlan.Resolve(options, image.Config, image.Descriptor, image.Manifest.Config.Digest, id, name: "", _options.Time.GetUtcNow());
         ContainerPlan.CheckKernel(options.Image, record.Labels, Host.KernelRelease);
-        CommittedSnapshot? parent = await ImageUnpacker.UnpackAsync(Content, parsed, config, Snapshots, cancellationToken).ConfigureAwait(false);
+        CommittedSnapshot? parent = await UnpackImageAsync(image, cancellationToken).ConfigureAwait(false);
         FileLock held = await Containers.CreateDirectoryAsync(id, cancellationToken).ConfigureAwait(false);
         try
         {
@@ -167,21 +166,4 @@ public sealed partial class Engine
             throw;
         }
     }
-
-    private async ValueTask<(Descriptor Manifest, ImageManifest Parsed, ImageConfig Config)> OpenImageAsync(string image, CancellationToken cancellationToken)
-    {
-        ImageReference reference = ImageReference.TryParse(image, out ImageReference? parsed) ? parsed : throw new StrataException(ErrorKind.Invalid, $"image '{image}': not a reference");
-        Descriptor descriptor = await Images.TryResolveAsync(reference, cancellationToken).ConfigureAwait(false)
-            ?? (await PullAsync(reference, cancellationToken: cancellationToken).ConfigureAwait(false)).Descriptor;
-        if (MediaTypes.IsIndex(descriptor.MediaType))
-        {
-            ImageIndex index = OciJson.ParseIndex(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
-            descriptor = Best(index.Manifests) ?? throw new StrataException(ErrorKind.NotFound, $"{image}: not made for {Platform.Host}");
-        }
-        ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
-        return (descriptor, manifest, OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false)));
-    }
-
-    private static Descriptor? Best(ImmutableArray<Descriptor> manifests)
-        => manifests.Where(m => m.Platform is not null && Platform.Host.Rank(m.Platform) >= 0).MinBy(m => Platform.Host.Rank(m.Platform!));
 }

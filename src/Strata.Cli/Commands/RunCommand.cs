@@ -99,38 +99,77 @@ internal static class RunCommand
         using IDisposable? raw = terminal && Terminal.IsTerminal(0) ? Terminal.EnterRawMode(0) : null;
         var signals = new List<PosixSignalRegistration>();
         context.ReleaseInterrupt();
-        try
-        {
-            var streams = new ContainerStreams(stdin, output, error) { TerminalSize = terminal ? Terminal.TryGetSize(1) ?? Terminal.TryGetSize(0) : null };
-            return await run(streams, session => signals.AddRange(Forward(session, terminal)));
-        }
-        finally
-        {
-            signals.ForEach(s => s.Dispose());
-        }
+        // Before there is a container: a signal that comes while it starts is kept for it, so that none ends us and leaves the container alone.
+        using var signals = new SignalForwarder(terminal);
+        var streams = new ContainerStreams(stdin, output, error) { TerminalSize = terminal ? Terminal.TryGetSize(1) ?? Terminal.TryGetSize(0) : null };
+        return await run(streams, signals.Begin);
     }
 
-    private static IEnumerable<PosixSignalRegistration> Forward(ContainerSession session, bool terminal)
+    /// <summary>Passes our signals to a container. With a terminal, keys reach it as bytes; without, what is sent to us is meant for it.</summary>
+    private sealed class SignalForwarder : IDisposable
     {
-        // With a terminal, keys reach the container as bytes; without, what is sent to us is meant for it.
-        foreach ((PosixSignal signal, int number) in new[] { (PosixSignal.SIGINT, 2), (PosixSignal.SIGTERM, 15), (PosixSignal.SIGHUP, 1), (PosixSignal.SIGQUIT, 3), ((PosixSignal)10, 10), ((PosixSignal)12, 12) })
+        private static readonly (PosixSignal Signal, int Number)[] s_forwarded =
+            [(PosixSignal.SIGINT, 2), (PosixSignal.SIGTERM, 15), (PosixSignal.SIGHUP, 1), (PosixSignal.SIGQUIT, 3), ((PosixSignal)10, 10), ((PosixSignal)12, 12)]; // SIGUSR1, SIGUSR2
+
+        private readonly List<PosixSignalRegistration> _registrations = [];
+        private readonly Lock _lock = new();
+        private readonly Queue<int> _early = new();
+        private ContainerSession? _session;
+
+        internal SignalForwarder(bool terminal)
         {
-            yield return PosixSignalRegistration.Create(signal, received =>
+            foreach ((PosixSignal signal, int number) in s_forwarded)
             {
-                received.Cancel = true;
-                session.Signal(number);
-            });
+                _registrations.Add(PosixSignalRegistration.Create(signal, received =>
+                {
+                    received.Cancel = true;
+                    Send(number);
+                }));
+            }
+            if (terminal)
+            {
+                _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => Resize()));
+            }
         }
-        if (terminal)
+
+        /// <summary>The container runs: what was kept goes to it.</summary>
+        internal void Begin(ContainerSession session)
         {
-            yield return PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ =>
+            lock (_lock)
+            {
+                _session = session;
+                while (_early.TryDequeue(out int number))
+                {
+                    session.Signal(number);
+                }
+            }
+        }
+
+        private void Send(int number)
+        {
+            lock (_lock)
+            {
+                if (_session is null)
+                {
+                    _early.Enqueue(number);
+                    return;
+                }
+                _session.Signal(number);
+            }
+        }
+
+        private void Resize()
+        {
+            lock (_lock)
             {
                 if (Terminal.TryGetSize(1) is (int rows, int columns))
                 {
-                    session.Resize(rows, columns);
+                    _session?.Resize(rows, columns);
                 }
-            });
+            }
         }
+
+        public void Dispose() => _registrations.ForEach(r => r.Dispose());
     }
 
     private static ContainerOptions Read(ParseResult parsed, Set set)
@@ -165,20 +204,9 @@ internal static class RunCommand
         {
             throw new StrataException(ErrorKind.Unsupported, $"--security-opt {unknown}: there are no-new-privileges and seccomp=unconfined");
         }
-        IEnumerable<string> capabilities = Capabilities.Default;
-        string Full(string name) => Capabilities.All.FirstOrDefault(c => c == "CAP_" + name.ToUpperInvariant().Replace("CAP_", "", StringComparison.Ordinal))
-            ?? throw new StrataException(ErrorKind.Invalid, $"capability {name}: there is none of this name");
-        foreach (string drop in parsed.All(set.CapDrop))
-        {
-            capabilities = drop.Equals("all", StringComparison.OrdinalIgnoreCase) ? [] : [.. capabilities.Where(c => c != Full(drop))];
-        }
-        foreach (string add in parsed.All(set.CapAdd))
-        {
-            capabilities = add.Equals("all", StringComparison.OrdinalIgnoreCase) ? Capabilities.All : [.. capabilities.Union([Full(add)])];
-        }
         return new IsolationOptions
         {
-            Capabilities = [.. capabilities],
+            Capabilities = Capabilities.Resolve(parsed.All(set.CapAdd), parsed.All(set.CapDrop)),
             NoNewPrivileges = security.Any(s => s.StartsWith("no-new-privileges", StringComparison.Ordinal)),
             Seccomp = !security.Any(s => s.StartsWith("seccomp", StringComparison.Ordinal)),
             Privileged = parsed.GetValue(set.Privileged),
@@ -225,7 +253,11 @@ internal static class RunCommand
         {
             if (when != "always")
             {
-                await context.Engine.ResolveImageAsync(image, cancellationToken);
+                // One look where it is a name that is here, which is nearly always so; the run itself reads the image.
+                if (!ImageReference.TryParse(image, out ImageReference? reference) || context.Engine.Images.TryRead(reference) is null)
+                {
+                    await context.Engine.ResolveImageAsync(image, cancellationToken);
+                }
                 return;
             }
         }

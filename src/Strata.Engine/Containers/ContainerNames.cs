@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 
 namespace Strata.Containers;
 
@@ -30,7 +29,7 @@ internal static class ContainerNames
     /// <summary>A random name; from the third attempt on with a number, so that a full store still gets one.</summary>
     public static string Create(int attempt)
     {
-        string name = $"{s_qualities[RandomNumberGenerator.GetInt32(s_qualities.Length)]}_{s_rocks[RandomNumberGenerator.GetInt32(s_rocks.Length)]}";
-        return attempt < 3 ? name : name + RandomNumberGenerator.GetInt32(1_000_000).ToString(CultureInfo.InvariantCulture);
+        string name = $"{s_qualities[Random.Shared.Next(s_qualities.Length)]}_{s_rocks[Random.Shared.Next(s_rocks.Length)]}";
+        return attempt < 3 ? name : name + Random.Shared.Next(1_000_000).ToString(CultureInfo.InvariantCulture);
     }
 }

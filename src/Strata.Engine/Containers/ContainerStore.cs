@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Strata.Content;
@@ -36,7 +35,11 @@ public sealed class ContainerStore
         string id;
         do
         {
-            id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
+            // Not RandomNumberGenerator: it loads OpenSSL, which takes longer than creating the container.
+            using FileStream random = new("/dev/urandom", FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+            byte[] bytes = new byte[32];
+            random.ReadExactly(bytes);
+            id = Convert.ToHexStringLower(bytes);
         }
         while (!id.AsSpan(0, 12).ContainsAnyInRange('a', 'f'));
         return id;
