@@ -97,7 +97,6 @@ internal static class RunCommand
         using Stream output = Console.OpenStandardOutput(), error = Console.OpenStandardError();
         using Stream? stdin = input ? Console.OpenStandardInput() : null;
         using IDisposable? raw = terminal && Terminal.IsTerminal(0) ? Terminal.EnterRawMode(0) : null;
-        var signals = new List<PosixSignalRegistration>();
         context.ReleaseInterrupt();
         // Before there is a container: a signal that comes while it starts is kept for it, so that none ends us and leaves the container alone.
         using var signals = new SignalForwarder(terminal);
