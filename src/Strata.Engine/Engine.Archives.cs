@@ -37,7 +37,7 @@ public sealed partial class Engine
             foreach (ImageReference name in image.Names)
             {
                 await Images.SetAsync(name, record, cancellationToken).ConfigureAwait(false);
-                loaded.Add((name, record.Config!.Value));
+                loaded.Add((name, record.Config ?? record.Manifest.Digest));
             }
             if (image.Names.Count == 0)
             {
@@ -45,7 +45,7 @@ public sealed partial class Engine
                 {
                     Images.AddUntagged(record);
                 }
-                loaded.Add((null, record.Config!.Value));
+                loaded.Add((null, record.Config ?? record.Manifest.Digest));
             }
         }
         return loaded;

@@ -14,6 +14,14 @@ public sealed partial class Engine
     /// <exception cref="StrataException">NotFound: no such image; Invalid: the text is no name, or an ID's beginning that fits several.</exception>
     public async ValueTask<LocalImage> ResolveImageAsync(string text, CancellationToken cancellationToken = default)
     {
+        (ImageReference? reference, ImageRecord record) = FindRecord(text);
+        (Descriptor descriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(record.Manifest, Platform.Host, cancellationToken).ConfigureAwait(false);
+        return new LocalImage(reference, record, descriptor, manifest, config);
+    }
+
+    // What the names say. The documents may be an artifact's, for another machine, or damaged: a name can be taken away all the same.
+    private (ImageReference? Reference, ImageRecord Record) FindRecord(string text)
+    {
         ArgumentNullException.ThrowIfNull(text);
         ImageReference? reference = ImageReference.TryParse(text, out ImageReference? parsed) ? parsed : null;
         ImageRecord? record = reference is null ? null : Images.TryRead(reference);
@@ -31,8 +39,24 @@ public sealed partial class Engine
             }
             (reference, record) = found[0];
         }
-        (Descriptor descriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(record.Manifest, Platform.Host, cancellationToken).ConfigureAwait(false);
-        return new LocalImage(reference, record, descriptor, manifest, config);
+        return (reference, record);
+    }
+
+    // The image of this machine that a name leads to; null where it leads to none: an artifact, an index for other machines, documents that are not here.
+    private async ValueTask<(Descriptor Descriptor, ImageManifest Manifest, ImageConfig Config)?> TryReadImageAsync(Descriptor root, CancellationToken cancellationToken)
+    {
+        Descriptor? at = root;
+        while (at is not null && MediaTypes.IsIndex(at.MediaType) && Content.TryGetSize(at.Digest) is not null)
+        {
+            at = OciJson.ParseIndex(await Content.ReadAsync(at, cancellationToken).ConfigureAwait(false), at.MediaType).Select(Platform.Host);
+        }
+        if (at is null || !MediaTypes.IsManifest(at.MediaType) || Content.TryGetSize(at.Digest) is null)
+        {
+            return null;
+        }
+        ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(at, cancellationToken).ConfigureAwait(false), at.MediaType);
+        return MediaTypes.IsConfig(manifest.Config.MediaType) && Content.TryGetSize(manifest.Config.Digest) is not null
+            ? (at, manifest, OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false))) : null;
     }
 
     /// <summary>All names and images without one, the newest first.</summary>
@@ -134,8 +158,8 @@ public sealed partial class Engine
     /// <exception cref="StrataException">Conflict: a container or several names need it; says which.</exception>
     public async ValueTask<IReadOnlyList<string>> RemoveImageAsync(string text, bool force, CancellationToken cancellationToken = default)
     {
-        LocalImage image = await ResolveImageAsync(text, cancellationToken).ConfigureAwait(false);
-        IReadOnlyList<ImageReference> names = GetNames(image.Record.Manifest.Digest);
+        ImageRecord record = FindRecord(text).Record;
+        IReadOnlyList<ImageReference> names = GetNames(record.Manifest.Digest);
         bool byName = ImageReference.TryParse(text, out ImageReference? typed) && names.Contains(typed);
         var done = new List<string>();
         if (byName && names.Count > 1)
@@ -147,7 +171,7 @@ public sealed partial class Engine
         {
             throw new StrataException(ErrorKind.Conflict, $"image {text} has several names: {string.Join(", ", names.Select(n => n.Familiar))}") { Hint = "remove it by name, or all names with -f" };
         }
-        Containers.Container[] users = [.. ListContainers().Where(c => c.Record.Manifest.Digest == image.Descriptor.Digest)];
+        Containers.Container[] users = [.. ListContainers().Where(c => c.Record.Manifest.Digest == record.Manifest.Digest || c.Record.ImageId == record.Config)];
         if (users.Length > 0 && (!force || users.Any(u => u.State.Status == Strata.Containers.ContainerStatus.Running)))
         {
             throw new StrataException(ErrorKind.Conflict, $"image {text} is used by container {string.Join(", ", users.Select(u => u.Record.Name))}") { Hint = $"strata rm {(users.Any(u => u.State.Status == Strata.Containers.ContainerStatus.Running) ? "-f " : "")}{users[0].Record.Name}" };
@@ -157,9 +181,9 @@ public sealed partial class Engine
             await Images.RemoveAsync(name, cancellationToken).ConfigureAwait(false);
             done.Add($"Untagged: {name.Familiar}");
         }
-        Images.RemoveUntagged(image.Record.Manifest.Digest);
+        Images.RemoveUntagged(record.Manifest.Digest);
         CollectResult collected = await CollectAsync(dryRun: false, includeCache: false, cancellationToken).ConfigureAwait(false);
-        done.Add($"Deleted: {image.Manifest.Config.Digest}");
+        done.Add($"Deleted: {record.Config ?? record.Manifest.Digest}");
         done.AddRange(collected.Layers.Select(l => $"Deleted: {l}"));
         return done;
     }
@@ -177,7 +201,10 @@ public sealed partial class Engine
     /// <summary>The same where it is known which image of an index is here.</summary>
     private async ValueTask<ImageRecord> MakeRecordAsync(Descriptor root, Descriptor image, CancellationToken cancellationToken)
     {
-        (_, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(image, Platform.Host, cancellationToken).ConfigureAwait(false);
+        if (await TryReadImageAsync(image, cancellationToken).ConfigureAwait(false) is not var (_, manifest, config))
+        {
+            return new ImageRecord(root);
+        }
         CommittedSnapshot? top = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
         return new ImageRecord(root) { Config = manifest.Config.Digest, Created = config.Created, Size = top?.Stack.Sum(s => s.ContentBytes) ?? 0 };
     }

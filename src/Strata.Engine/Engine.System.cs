@@ -33,7 +33,10 @@ public sealed partial class Engine
         var sizes = new Dictionary<string, long>(StringComparer.Ordinal);
         foreach (ListedImage image in ListImages().DistinctBy(i => i.Record.Manifest.Digest))
         {
-            (Descriptor descriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(image.Record.Manifest, Platform.Host, cancellationToken).ConfigureAwait(false);
+            if (await TryReadImageAsync(image.Record.Manifest, cancellationToken).ConfigureAwait(false) is not var (descriptor, manifest, config))
+            {
+                continue;
+            }
             HashSet<string> own = [.. manifest.Layers.Append(manifest.Config).Append(descriptor).Append(image.Record.Manifest).Select(d => Layout.Blob(d.Digest))];
             if (await Snapshots.TryGetAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false) is { } top)
             {
@@ -50,41 +53,58 @@ public sealed partial class Engine
     }
 
     /// <summary>Removes what no name, container, living process or (unless asked) build cache needs.</summary>
-    public async ValueTask<CollectResult> CollectAsync(bool dryRun, bool includeCache, CancellationToken cancellationToken = default)
+    public ValueTask<CollectResult> CollectAsync(bool dryRun, bool includeCache, CancellationToken cancellationToken = default)
+        => CollectAsync(ListImages, ListContainers, dryRun, includeCache, cancellationToken);
+
+    // What images and containers need stays; asked for when leases have been looked at. A dry run hands in those that would be left.
+    private async ValueTask<CollectResult> CollectAsync(Func<IReadOnlyList<ListedImage>> images, Func<IReadOnlyList<Containers.Container>> containers, bool dryRun, bool includeCache, CancellationToken cancellationToken)
     {
         BuildCache cache = BuildCache.Open(Layout);
-        int records = includeCache && !dryRun ? cache.Clear() : 0;
+        long cacheBytes = includeCache ? FileSystems.GetDiskUsage(Layout.Cache) : 0;
         CachedStep[] cached = includeCache ? [] : [.. cache.List()];
-        Containers.Container[] containers = [.. ListContainers()];
-        (int blobs, long bytes) = await GarbageCollector.CollectAsync(Content, Images, containers.Select(c => c.Record.Manifest), cached.Select(c => c.Layer?.Digest).OfType<Digest>(), dryRun, cancellationToken).ConfigureAwait(false);
-        (IReadOnlyList<string> layers, long treeBytes) = await CollectSnapshotsAsync(cached, dryRun, cancellationToken).ConfigureAwait(false);
-        return new CollectResult(blobs, records, layers, bytes + treeBytes);
+        int records = includeCache && !dryRun ? cache.Clear() : 0;
+        cacheBytes -= includeCache ? dryRun ? 0 : FileSystems.GetDiskUsage(Layout.Cache) : 0;
+        IEnumerable<Descriptor> Roots() => [.. images().Select(i => i.Record.Manifest), .. containers().Select(c => c.Record.Manifest)];
+        (int blobs, long bytes) = await GarbageCollector.CollectAsync(Content, Roots, cached.Select(c => c.Layer?.Digest).OfType<Digest>(), dryRun, cancellationToken).ConfigureAwait(false);
+        (IReadOnlyList<string> layers, long treeBytes) = await CollectSnapshotsAsync(Roots, dryRun ? [.. containers().Select(c => c.Record.Id)] : null, cached, dryRun, cancellationToken).ConfigureAwait(false);
+        return new CollectResult(blobs, records, layers, bytes + treeBytes + cacheBytes);
     }
 
-    /// <summary>Removes stopped containers and images without names as well (with <paramref name="all"/> also those no container uses), then collects.</summary>
+    /// <summary>
+    /// Removes stopped containers and images without names as well (with <paramref name="all"/> also those no container uses), then collects.
+    /// <paramref name="dryRun"/> only says what would go.
+    /// </summary>
     public async ValueTask<CollectResult> PruneAsync(bool all, bool dryRun, CancellationToken cancellationToken = default)
     {
+        Containers.Container[] stopped = [.. ListContainers().Where(c => c.State.Status != Strata.Containers.ContainerStatus.Running)];
+        long written = stopped.Sum(c => FileSystems.GetDiskUsage(Containers.DirectoryOf(c.Record.Id)) + FileSystems.GetDiskUsage(Path.Combine(Layout.Active, c.Record.Id)));
         if (!dryRun)
         {
-            foreach (Containers.Container container in ListContainers().Where(c => c.State.Status != Strata.Containers.ContainerStatus.Running))
+            foreach (Containers.Container container in stopped)
             {
                 await RemoveContainerAsync(container.Record.Id, force: true, removeVolumes: false, cancellationToken).ConfigureAwait(false);
             }
             await SweepContainersAsync(cancellationToken).ConfigureAwait(false);
-            HashSet<Digest> used = [.. ListContainers().Select(c => c.Record.Manifest.Digest)];
-            foreach (ListedImage image in ListImages().Where(i => !used.Contains(i.Record.Manifest.Digest)))
+        }
+        Containers.Container[] left = [.. ListContainers().ExceptBy(stopped.Select(c => c.Record.Id), c => c.Record.Id)];
+        HashSet<Digest> used = [.. left.Select(c => c.Record.Manifest.Digest)];
+        HashSet<Digest?> usedIds = [.. left.Select(c => (Digest?)c.Record.ImageId)];
+        ILookup<bool, ListedImage> images = ListImages().ToLookup(i => (all || i.Reference is null) && !used.Contains(i.Record.Manifest.Digest) && !usedIds.Contains(i.Record.Config));
+        foreach (ListedImage image in dryRun ? [] : images[true])
+        {
+            if (image.Reference is null)
             {
-                if (image.Reference is null)
-                {
-                    Images.RemoveUntagged(image.Record.Manifest.Digest);
-                }
-                else if (all)
-                {
-                    await Images.RemoveAsync(image.Reference, cancellationToken).ConfigureAwait(false);
-                }
+                Images.RemoveUntagged(image.Record.Manifest.Digest);
+            }
+            else
+            {
+                await Images.RemoveAsync(image.Reference, cancellationToken).ConfigureAwait(false);
             }
         }
-        return await CollectAsync(dryRun, includeCache: true, cancellationToken).ConfigureAwait(false);
+        // What was named or started meanwhile counts as well; a dry run has only what is left by its own account.
+        CollectResult collected = dryRun ? await CollectAsync(() => [.. images[false]], () => left, dryRun: true, includeCache: true, cancellationToken).ConfigureAwait(false)
+            : await CollectAsync(dryRun: false, includeCache: true, cancellationToken).ConfigureAwait(false);
+        return collected with { Bytes = collected.Bytes + written };
     }
 
     /// <summary>Looks whether the store is whole.</summary>
@@ -117,7 +137,7 @@ public sealed partial class Engine
         return problems;
     }
 
-    private async ValueTask<(IReadOnlyList<string> Layers, long Bytes)> CollectSnapshotsAsync(CachedStep[] cached, bool dryRun, CancellationToken cancellationToken)
+    private async ValueTask<(IReadOnlyList<string> Layers, long Bytes)> CollectSnapshotsAsync(Func<IEnumerable<Descriptor>> roots, HashSet<string>? containers, CachedStep[] cached, bool dryRun, CancellationToken cancellationToken)
     {
         // A living ingester may be about to build on any of them: then they wait for the next collection.
         if (StoreLease.ReadAll(Layout).Living > 0)
@@ -125,17 +145,15 @@ public sealed partial class Engine
             return ([], 0);
         }
         var needed = new HashSet<Digest>();
-        foreach (ListedImage image in ListImages())
+        foreach (Descriptor root in roots())
         {
-            await KeepAsync(image.Record.Manifest).ConfigureAwait(false);
-        }
-        foreach (Containers.Container container in ListContainers())
-        {
-            await KeepAsync(container.Record.Manifest).ConfigureAwait(false);
+            await KeepAsync(root).ConfigureAwait(false);
         }
         HashSet<Digest> cachedLayers = [.. cached.Select(c => c.DiffId).OfType<Digest>()];
         (IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys) = Snapshots.List();
-        foreach (string key in keys)
+        // Of a container that a dry run takes for removed, nothing is kept; all other keys are of builds, or of containers in the making.
+        HashSet<string> gone = containers is null ? [] : [.. ListContainers().Select(c => c.Record.Id).Where(id => !containers.Contains(id))];
+        foreach (string key in keys.Where(k => !gone.Contains(k)))
         {
             Keep((await Snapshots.TryOpenActiveAsync(key, cancellationToken).ConfigureAwait(false))?.Parent);
         }
@@ -145,15 +163,16 @@ public sealed partial class Engine
         }
         CommittedSnapshot[] victims = [.. all.Where(s => !needed.Contains(s.ChainId)).OrderByDescending(s => s.Stack.Count)];
         long bytes = 0;
+        HashSet<Digest> counted = [.. all.Where(s => needed.Contains(s.ChainId)).Select(s => s.DiffId)]; // several stacks may have one tree
         foreach (CommittedSnapshot victim in victims)
         {
-            bytes += all.Any(s => needed.Contains(s.ChainId) && s.DiffId == victim.DiffId) ? 0 : Snapshots.GetDiskUsage(victim);
+            bytes += counted.Add(victim.DiffId) ? Snapshots.GetDiskUsage(victim) : 0;
             if (!dryRun)
             {
                 await Snapshots.RemoveAsync(victim, cancellationToken).ConfigureAwait(false);
             }
         }
-        return ([.. victims.Select(v => v.DiffId.ToString())], bytes);
+        return ([.. victims.Select(v => v.DiffId.ToString()).Distinct()], bytes);
 
         void Keep(CommittedSnapshot? snapshot)
         {
@@ -165,12 +184,17 @@ public sealed partial class Engine
 
         async ValueTask KeepAsync(Descriptor root)
         {
-            if (Content.TryGetSize(root.Digest) is null)
+            try
             {
-                return;
+                if (await TryReadImageAsync(root, cancellationToken).ConfigureAwait(false) is var (_, _, config))
+                {
+                    needed.UnionWith(ChainId.All(config.RootFs.DiffIds));
+                }
             }
-            (_, _, ImageConfig config) = await ReadImageAsync(root, Platform.Host, cancellationToken).ConfigureAwait(false);
-            needed.UnionWith(ChainId.All(config.RootFs.DiffIds));
+            catch (StrataException e) when (e.Kind is ErrorKind.Corrupt or ErrorKind.Invalid)
+            {
+                // system check tells of it; its layers are unpacked again when it is mended
+            }
         }
     }
 }

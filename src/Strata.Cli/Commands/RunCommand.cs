@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 using Strata.Cli.Output;
 using Strata.Containers;
 using Strata.Linux;
@@ -95,7 +96,8 @@ internal static class RunCommand
         }
         context.Flush();
         using Stream output = Console.OpenStandardOutput(), error = Console.OpenStandardError();
-        using Stream? stdin = input ? Console.OpenStandardInput() : null;
+        // The file itself: Console's stream would read lines from a terminal, and put it into a mode of its own for that.
+        using Stream? stdin = input ? new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0) : null;
         using IDisposable? raw = terminal && Terminal.IsTerminal(0) ? Terminal.EnterRawMode(0) : null;
         context.ReleaseInterrupt();
         // Before there is a container: a signal that comes while it starts is kept for it, so that none ends us and leaves the container alone.

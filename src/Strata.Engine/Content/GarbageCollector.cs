@@ -4,19 +4,20 @@ using Strata.Oci;
 namespace Strata.Content;
 
 /// <summary>
-/// Mark and sweep over blobs: from names, images without names, and what the caller adds. Living leases are read before marking and again
-/// after a blob was moved to trash/: what somebody has pinned meanwhile goes back. Nothing stops anybody.
+/// Mark and sweep over blobs: from the manifests that the caller names (of images, with and without names, and of containers). Living leases
+/// are read before marking and again after a blob was moved to trash/: what somebody has pinned meanwhile goes back. Nothing stops anybody.
 /// </summary>
 public static class GarbageCollector
 {
     /// <summary>Collects; with <paramref name="dryRun"/> only says what would go.</summary>
-    public static async ValueTask<(int Blobs, long Bytes)> CollectAsync(ContentStore store, ImageStore images, IEnumerable<Descriptor> moreRoots, IEnumerable<Digest> keep, bool dryRun,
+    public static async ValueTask<(int Blobs, long Bytes)> CollectAsync(ContentStore store, Func<IEnumerable<Descriptor>> roots, IEnumerable<Digest> keep, bool dryRun,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(store);
-        ArgumentNullException.ThrowIfNull(images);
+        ArgumentNullException.ThrowIfNull(roots);
         HashSet<Digest> marked = [.. keep, .. StoreLease.ReadAll(store.Layout).Pins];
-        foreach (Descriptor root in images.List().Select(i => i.Record.Manifest).Concat(images.ListUntagged().Select(r => r.Manifest)).Concat(moreRoots))
+        // Names after leases: who names something and then lets go of its lease is seen by one of the two looks.
+        foreach (Descriptor root in roots())
         {
             await MarkAsync(store, root, marked, cancellationToken).ConfigureAwait(false);
         }
@@ -89,6 +90,18 @@ public static class GarbageCollector
         {
             return;
         }
+        try
+        {
+            await MarkChildrenAsync(store, descriptor, marked, cancellationToken).ConfigureAwait(false);
+        }
+        catch (StrataException e) when (e.Kind is ErrorKind.Corrupt or ErrorKind.Invalid)
+        {
+            // see above
+        }
+    }
+
+    private static async ValueTask MarkChildrenAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
+    {
         if (MediaTypes.IsIndex(descriptor.MediaType))
         {
             foreach (Descriptor child in OciJson.ParseIndex(await store.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType).Manifests)

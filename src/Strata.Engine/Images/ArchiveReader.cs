@@ -26,6 +26,19 @@ internal sealed class ArchiveReader(ContentStore store)
     /// <exception cref="StrataException">Corrupt or Invalid: no archive of images, or a damaged one.</exception>
     internal async ValueTask<IReadOnlyList<ArchivedImage>> ReadAsync(Stream archive, CancellationToken cancellationToken)
     {
+        try
+        {
+            await TakeAllAsync(archive, cancellationToken).ConfigureAwait(false);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"archive: {e.Message}", e);
+        }
+        return await InterpretAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask TakeAllAsync(Stream archive, CancellationToken cancellationToken)
+    {
         using var reader = new LayerReader(archive);
         while (reader.Read() is { } entry)
         {
@@ -43,7 +56,6 @@ internal sealed class ArchiveReader(ContentStore store)
                     break;
             }
         }
-        return await InterpretAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Reads an OCI layout that is a folder.</summary>

@@ -31,7 +31,7 @@ public sealed class CommandLineTests(ContainerStoreFixture store) : IClassFixtur
     [InlineData(127, "strata: run: exec \"foo\": executable file not found in $PATH", "box", "foo")]
     [InlineData(126, "strata: run: exec \"/etc\": permission denied: not an executable file", "box", "/etc")]
     [InlineData(125, "strata: run: No such image: nosuch:latest", "--pull=never", "nosuch", "x")]
-    [InlineData(137, "", "box", "sh", "-c", "sh -c 'kill -9 $$'; exit $?")]
+    [InlineData(137, "Killed", "box", "sh", "-c", "sh -c 'kill -9 $$'; exit $?")]
     public async Task The_exit_code_and_the_line_say_what_happened(int code, string error, params string[] arguments)
     {
         ChildResult result = await RunAsync(["run", "--rm", "--network", "none", .. arguments]);
