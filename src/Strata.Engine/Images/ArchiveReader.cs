@@ -16,8 +16,9 @@ internal sealed record ArchivedImage(Descriptor Descriptor, IReadOnlyList<ImageR
 internal sealed class ArchiveReader(ContentStore store)
 {
     private const int MaxDocumentBytes = OciJson.MaxDocumentBytes;
-    private static readonly string[] s_folderDocuments = ["index.json", "manifest.json"];
-    private const string BlobPrefix = "blobs/sha256/";
+    private static readonly string[] s_folderDocuments = ["index.json", "manifest.json", LayoutFile];
+    private const string BlobPrefix = "blobs/";
+    private const string LayoutFile = "oci-layout";
     private readonly Dictionary<string, byte[]> _documents = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Descriptor> _blobs = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _links = new(StringComparer.Ordinal);
@@ -62,7 +63,8 @@ internal sealed class ArchiveReader(ContentStore store)
     internal async ValueTask<IReadOnlyList<ArchivedImage>> ReadFolderAsync(string folder, CancellationToken cancellationToken)
     {
         using RootedDirectory root = RootedDirectory.Open(folder);
-        foreach (string path in s_folderDocuments.Concat(root.TryGetStatus(BlobPrefix) is null ? [] : root.GetNames(BlobPrefix).Select(n => BlobPrefix + n)))
+        string[] NamesIn(string path) => root.TryGetStatus(path) is { Kind: FileKind.Directory } ? [.. root.GetNames(path).Select(n => $"{path}/{n}")] : [];
+        foreach (string path in s_folderDocuments.Concat(NamesIn("blobs").SelectMany(NamesIn)))
         {
             if (root.TryGetStatus(path) is { Kind: FileKind.Regular } status)
             {
@@ -77,7 +79,8 @@ internal sealed class ArchiveReader(ContentStore store)
     {
         if (file.Path.StartsWith(BlobPrefix, StringComparison.Ordinal))
         {
-            if (!Digest.TryParse("sha256:" + file.Path[BlobPrefix.Length..], null, out Digest digest))
+            // blobs/ALGORITHM/ENCODED; image-spec/image-layout.md#blobs
+            if (!Digest.TryParse(file.Path[BlobPrefix.Length..].Replace('/', ':'), null, out Digest digest))
             {
                 throw new StrataException(ErrorKind.Invalid, $"archive: {file.Path}: the name is no digest");
             }
@@ -115,6 +118,10 @@ internal sealed class ArchiveReader(ContentStore store)
         List<DockerArchiveImage>? docker = _documents.TryGetValue("manifest.json", out byte[]? json) ? Parse(json, ArchiveJsonContext.Default.ListDockerArchiveImage, "manifest.json") : null;
         if (_documents.TryGetValue("index.json", out byte[]? indexJson))
         {
+            if (!_documents.ContainsKey(LayoutFile))
+            {
+                throw new StrataException(ErrorKind.Corrupt, $"archive: index.json is in it and {LayoutFile} is not: cut off, or no OCI layout");
+            }
             ImageIndex index = OciJson.ParseIndex(indexJson);
             var images = new List<ArchivedImage>();
             foreach (Descriptor image in index.Manifests)

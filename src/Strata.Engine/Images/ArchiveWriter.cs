@@ -32,7 +32,7 @@ internal static class ArchiveWriter
             ImageManifest manifest = OciJson.ParseManifest(await store.ReadAsync(image, cancellationToken).ConfigureAwait(false), image.MediaType);
             foreach (Descriptor blob in manifest.Layers.Append(manifest.Config).Append(image))
             {
-                blobs[blob.Digest.Hex.ToString()] = blob;
+                blobs[blob.Digest.ToString()] = blob;
             }
             docker.Add(new DockerArchiveImage(BlobPath(manifest.Config), [.. names.Select(n => n.Familiar)], [.. manifest.Layers.Select(BlobPath)]));
             index.AddRange(names.Count == 0 ? [image] : names.Select(name => image with
@@ -42,7 +42,10 @@ internal static class ArchiveWriter
         }
         using var writer = new LayerWriter(tar);
         writer.Write(new DirectoryEntry("blobs", s_folder));
-        writer.Write(new DirectoryEntry("blobs/sha256", s_folder));
+        foreach (string algorithm in blobs.Values.Select(b => b.Digest.Algorithm.ToString()).Distinct())
+        {
+            writer.Write(new DirectoryEntry($"blobs/{algorithm}", s_folder));
+        }
         foreach (Descriptor blob in blobs.Values)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -62,7 +65,7 @@ internal static class ArchiveWriter
         writer.Finish();
     }
 
-    private static string BlobPath(Descriptor blob) => $"blobs/sha256/{blob.Digest.Hex}";
+    private static string BlobPath(Descriptor blob) => $"blobs/{blob.Digest.Algorithm}/{blob.Digest.Hex}";
 
     private static void Document(LayerWriter writer, string name, byte[] content)
     {
