@@ -6,9 +6,10 @@ namespace Strata.Cli;
 /// <summary>What --help prints: for all commands a list, for one its options and examples.</summary>
 internal static class Help
 {
-    internal static void Write(CommandContext context, string? name, string? subcommand = null)
+    internal static void Write(CommandContext context, string? name, string? subcommand = null) => Write(context, context.Out, name, subcommand);
+
+    internal static void Write(CommandContext context, TextWriter o, string? name, string? subcommand)
     {
-        TextWriter o = context.Out;
         CommandEntry? entry = CommandTable.All.FirstOrDefault(c => c.Name == name);
         if (entry is null)
         {
@@ -40,7 +41,7 @@ internal static class Help
             }
         }
         o.WriteLine("\nExamples:");
-        foreach (string example in entry.Examples)
+        foreach (string example in entry.Examples.Where(e => shown == command || e.Contains($"strata {words}", StringComparison.Ordinal)))
         {
             o.WriteLine($"  {example}");
         }

@@ -1,5 +1,6 @@
 using Strata.Content;
 using Strata.Images;
+using Strata.Linux;
 using Strata.Oci;
 
 namespace Strata;
@@ -10,8 +11,41 @@ public sealed partial class Engine
     /// <exception cref="StrataException">NotFound: no such image; Corrupt: the store lacks part of it.</exception>
     public async ValueTask SaveAsync(IReadOnlyList<string> images, ArchiveFormat format, Stream archive, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(images);
         using StoreLease lease = Content.AcquireLease("save");
+        await ArchiveWriter.WriteAsync(Content, await FindAsync(images, cancellationToken).ConfigureAwait(false), format, archive, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Writes images as an OCI layout into a folder, which must be empty; it is made where it is missing.</summary>
+    /// <exception cref="StrataException">NotFound: no such image; Corrupt: the store lacks part of it; Conflict: something is in the folder.</exception>
+    public async ValueTask SaveFolderAsync(IReadOnlyList<string> images, string folder, CancellationToken cancellationToken = default)
+    {
+        using StoreLease lease = Content.AcquireLease("save");
+        IReadOnlyList<(Descriptor, IReadOnlyList<ImageReference>)> found = await FindAsync(images, cancellationToken).ConfigureAwait(false);
+        string target = Path.GetFullPath(folder), parent = Path.GetDirectoryName(target) ?? "/", temporary = Path.Combine(parent, $".{Path.GetFileName(target)}.{Guid.NewGuid():n}");
+        if (File.Exists(target) || (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()))
+        {
+            throw new StrataException(ErrorKind.Conflict, $"save {folder}: something is there already") { Hint = "name a folder that is empty, or is not there" };
+        }
+        if (!Directory.Exists(parent))
+        {
+            throw new StrataException(ErrorKind.NotFound, $"save {folder}: there is no directory {parent}");
+        }
+        try
+        {
+            Directory.CreateDirectory(temporary);
+            await ArchiveWriter.WriteFolderAsync(Content, found, temporary, cancellationToken).ConfigureAwait(false);
+            Durability.Rename(temporary, target, replace: true); // an empty folder may be in its place
+            Durability.SyncDirectory(parent);
+        }
+        finally
+        {
+            FileSystems.RemoveTree(temporary); // not there any more where all went well
+        }
+    }
+
+    private async ValueTask<IReadOnlyList<(Descriptor, IReadOnlyList<ImageReference>)>> FindAsync(IReadOnlyList<string> images, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(images);
         var found = new List<(Descriptor, IReadOnlyList<ImageReference>)>();
         foreach (string text in images)
         {
@@ -19,7 +53,7 @@ public sealed partial class Engine
             bool byName = image.Reference is { Tag: not null } && ImageReference.TryParse(text, out ImageReference? typed) && typed == image.Reference;
             found.Add((image.Descriptor, byName ? [image.Reference!] : []));
         }
-        await ArchiveWriter.WriteAsync(Content, [.. found.GroupBy(f => f.Item1.Digest).Select(g => (g.First().Item1, (IReadOnlyList<ImageReference>)[.. g.SelectMany(f => f.Item2)]))], format, archive, cancellationToken).ConfigureAwait(false);
+        return [.. found.GroupBy(f => f.Item1.Digest).Select(g => (g.First().Item1, (IReadOnlyList<ImageReference>)[.. g.SelectMany(f => f.Item2)]))];
     }
 
     /// <summary>Takes the images of an archive (OCI layout or docker-archive, compressed or not) or of an OCI layout folder.</summary>

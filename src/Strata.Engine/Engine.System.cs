@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Strata.Build;
 using Strata.Content;
 using Strata.Images;
@@ -10,48 +9,6 @@ namespace Strata;
 
 public sealed partial class Engine
 {
-    /// <summary>What the store costs on disk; the areas add up to what <c>du</c> says of the store.</summary>
-    public DiskUsage GetDiskUsage()
-    {
-        // One set of inodes over all areas: a file with two names is counted where it is met first, as du counts it.
-        var seen = new HashSet<(ulong, ulong)>();
-        long Of(string path) => FileSystems.GetDiskUsage(path, seen);
-        (string Name, string Path)[] areas =
-        [
-            ("blobs", Layout.Blobs), ("trees", Layout.Trees), ("snapshots", Layout.Snapshots), ("names", Layout.Images), ("containers", Layout.Containers), ("active", Layout.Active),
-            ("volumes", Layout.Volumes), ("cache", Layout.Cache), ("ingest", Layout.Ingest), ("leases", Layout.Leases), ("trash", Layout.Trash),
-        ];
-        ImmutableArray<DiskArea> sizes = [.. areas.Select(a => new DiskArea(a.Name, Of(a.Path)))];
-        long rest = Of(Layout.Root);
-        return new DiskUsage([.. sizes, new DiskArea("store", rest)]);
-    }
-
-    /// <summary>What each image costs alone and shares with others: blobs and unpacked files, in bytes on disk.</summary>
-    public async ValueTask<IReadOnlyList<ImageUsage>> GetImageUsageAsync(CancellationToken cancellationToken = default)
-    {
-        var parts = new Dictionary<ListedImage, HashSet<string>>();
-        var sizes = new Dictionary<string, long>(StringComparer.Ordinal);
-        foreach (ListedImage image in ListImages().DistinctBy(i => i.Record.Manifest.Digest))
-        {
-            if (await TryReadImageAsync(image.Record.Manifest, cancellationToken).ConfigureAwait(false) is not var (descriptor, manifest, config))
-            {
-                continue;
-            }
-            HashSet<string> own = [.. manifest.Layers.Append(manifest.Config).Append(descriptor).Append(image.Record.Manifest).Select(d => Layout.Blob(d.Digest))];
-            if (await Snapshots.TryGetAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false) is { } top)
-            {
-                own.UnionWith(Snapshots.GetDirectories(top));
-            }
-            parts[image] = own;
-            foreach (string part in own.Where(p => !sizes.ContainsKey(p)))
-            {
-                sizes[part] = FileSystems.GetDiskUsage(part);
-            }
-        }
-        Dictionary<string, int> users = parts.Values.SelectMany(p => p).GroupBy(p => p).ToDictionary(g => g.Key, g => g.Count());
-        return [.. parts.Select(p => new ImageUsage(p.Key, p.Value.Where(x => users[x] > 1).Sum(x => sizes[x]), p.Value.Where(x => users[x] == 1).Sum(x => sizes[x])))];
-    }
-
     /// <summary>Removes what no name, container, living process or (unless asked) build cache needs.</summary>
     public ValueTask<CollectResult> CollectAsync(bool dryRun, bool includeCache, CancellationToken cancellationToken = default)
         => CollectAsync(ListImages, ListContainers, dryRun, includeCache, cancellationToken);
@@ -198,19 +155,6 @@ public sealed partial class Engine
         }
     }
 }
-
-/// <summary>An area of the store, in bytes on disk.</summary>
-public sealed record DiskArea(string Name, long Bytes);
-
-/// <summary>What the store costs.</summary>
-public sealed record DiskUsage(ImmutableArray<DiskArea> Areas)
-{
-    /// <summary>All of it: what <c>du -s</c> says.</summary>
-    public long TotalBytes => Areas.Sum(a => a.Bytes);
-}
-
-/// <summary>What an image costs, in bytes on disk.</summary>
-public sealed record ImageUsage(ListedImage Image, long SharedBytes, long UniqueBytes);
 
 /// <summary>What was removed.</summary>
 public sealed record CollectResult(int Blobs, int CacheRecords, IReadOnlyList<string> Layers, long Bytes);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Strata.Cli.Output;
 using Strata.Content;
 using Strata.Images;
@@ -16,11 +17,17 @@ internal static class AnalyzeCommand
     {
         Argument<string> name = Options.One("IMAGE", "name or ID");
         Option<bool> all = Options.Flag("--all", "all files, not only the largest", "-a");
-        var command = new Command("analyze") { name, all };
+        Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, or json; fields: Image, TotalBytes, WastedBytes, Efficiency, Files");
+        var command = new Command("analyze") { name, all, format };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             LocalImage image = await context.Engine.ResolveImageAsync(parsed.GetValue(name)!, cancellationToken);
             WasteReport report = await WasteAnalyzer.AnalyzeAsync(context.Engine.Content, image.Manifest, cancellationToken);
+            if (parsed.GetValue(format) is { } template)
+            {
+                Formatted.Write(context.Out, template, [Describe(parsed.GetValue(name)!, report)]);
+                return 0;
+            }
             IReadOnlyList<HistoryRow> history = await context.Engine.GetHistoryAsync(image, cancellationToken);
             string By(int layer) => history.FirstOrDefault(r => r.Layer?.Number == layer)?.Entry.CreatedBy?.ReplaceLineEndings(" ") ?? "";
             context.Out.WriteLine($"{parsed.GetValue(name)}: {Sizes.Human(report.TotalBytes)} of files, {Sizes.Human(report.WastedBytes)} ({report.WastedBytes.ToString("N0", CultureInfo.InvariantCulture)} bytes) nobody can see; efficiency {report.Efficiency.ToString("P1", CultureInfo.InvariantCulture)}");
@@ -42,6 +49,15 @@ internal static class AnalyzeCommand
         });
         return command;
     }
+
+    private static JsonObject Describe(string image, WasteReport report) => new()
+    {
+        ["Image"] = image,
+        ["TotalBytes"] = report.TotalBytes,
+        ["WastedBytes"] = report.WastedBytes,
+        ["Efficiency"] = report.Efficiency,
+        ["Files"] = new JsonArray([.. report.Files.Select(f => new JsonObject { ["Path"] = "/" + f.Path, ["Bytes"] = f.Bytes, ["Layer"] = f.Layer, ["HiddenBy"] = f.HiddenBy })]),
+    };
 
     internal static Command CreateVerify(CommandContext context)
     {

@@ -9,20 +9,28 @@ namespace Strata.Cli.Commands;
 /// <summary><c>strata save</c> and <c>strata load</c>.</summary>
 internal static class SaveCommand
 {
+    private const string FolderFormat = "oci-dir";
+
     internal static Command Create(CommandContext context)
     {
         Argument<string[]> names = Options.Many("IMAGE", "names or IDs");
-        Option<string?> output = Options.Value("--output", "FILE", "write to a file", "-o");
-        Option<string?> format = Options.Value("--format", "FORMAT", "docker-archive (default) or oci-archive");
+        Option<string?> output = Options.Value("--output", "FILE", "write to a file; to a folder with oci-dir", "-o");
+        Option<string?> format = Options.Value("--format", "FORMAT", "docker (default), oci, or oci-dir: a folder");
         var command = new Command("save") { names, output, format };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             ArchiveFormat kind = parsed.GetValue(format) switch
             {
-                null or "docker-archive" => ArchiveFormat.DockerArchive,
-                "oci-archive" => ArchiveFormat.OciArchive,
-                string other => throw new StrataException(ErrorKind.Invalid, $"--format {other}: there are docker-archive and oci-archive"),
+                null or "docker" or "docker-archive" => ArchiveFormat.DockerArchive, // the longer names are podman's and skopeo's
+                "oci" or "oci-archive" or FolderFormat => ArchiveFormat.OciArchive,
+                string other => throw new StrataException(ErrorKind.Invalid, $"--format {other}: there are docker, oci and {FolderFormat}"),
             };
+            if (parsed.GetValue(format) == FolderFormat)
+            {
+                string folder = parsed.GetValue(output) ?? throw new StrataException(ErrorKind.Invalid, $"--format {FolderFormat} needs a folder to write to") { Hint = "name it with -o" };
+                await context.Engine.SaveFolderAsync(parsed.All(names), folder, cancellationToken);
+                return 0;
+            }
             if (parsed.GetValue(output) is not { } path)
             {
                 if (Terminal.IsTerminal(1))

@@ -32,15 +32,13 @@ internal static class SystemCommand
                 Formatted.Write(context.Out, template, [new JsonObject { ["TotalBytes"] = usage.TotalBytes, ["Areas"] = areas }]);
                 return 0;
             }
-            CollectResult reclaimable = await context.Engine.PruneAsync(all: false, dryRun: true, cancellationToken);
-            long Of(params string[] names) => usage.Areas.Where(a => names.Contains(a.Name)).Sum(a => a.Bytes);
-            var table = new Table("TYPE", "TOTAL", "SIZE", "RECLAIMABLE");
-            table.Add("Images", Count(context.Engine.ListImages().DistinctBy(i => i.Record.Manifest.Digest).Count()), Sizes.Human(Of("blobs", "trees", "snapshots", "names", "trash", "ingest"), 4), Sizes.Human(reclaimable.Bytes, 4));
-            table.Add("Containers", Count(context.Engine.ListContainers().Count), Sizes.Human(Of("containers", "active"), 4), "");
-            table.Add("Volumes", Count(context.Engine.Volumes.List().Count), Sizes.Human(Of("volumes"), 4), "");
-            table.Add("Build cache", "", Sizes.Human(Of("cache"), 4), "");
-            table.Add("Store", "", Sizes.Human(Of("leases", "store"), 4), "");
-            table.Add("Sum", "", $"{Sizes.Human(usage.TotalBytes, 4)} ({usage.TotalBytes.ToString(CultureInfo.InvariantCulture)} bytes)", "");
+            var table = new Table("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE");
+            foreach (UsageRow row in await context.Engine.GetUsageSummaryAsync(usage, cancellationToken))
+            {
+                string part = row.Bytes > 0 ? $" ({(row.ReclaimableBytes * 100 / row.Bytes).ToString(CultureInfo.InvariantCulture)}%)" : "";
+                table.Add(row.Type, Count(row.Total), Count(row.Active), Sizes.Human(row.Bytes, 4), Sizes.Human(row.ReclaimableBytes, 4) + part);
+            }
+            table.Add("Sum", "", "", $"{Sizes.Human(usage.TotalBytes, 4)} ({usage.TotalBytes.ToString(CultureInfo.InvariantCulture)} bytes)");
             table.Write(context.Out);
             if (parsed.GetValue(verbose))
             {

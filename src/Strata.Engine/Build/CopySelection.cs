@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
+using Strata.Dockerfiles;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -23,30 +24,54 @@ internal sealed class CopySelection
     private const int HashBufferBytes = 1 << 20; // one read for most source files
 
     private readonly TreeWalker _tree;
+    private readonly DockerIgnore? _exclude;
 
-    private CopySelection(TreeWalker tree, ImmutableArray<CopySource> sources) => (_tree, Sources) = (tree, sources);
+    private CopySelection(TreeWalker tree, DockerIgnore? exclude, ImmutableArray<CopySource> sources) => (_tree, _exclude, Sources) = (tree, exclude, sources);
 
     internal ImmutableArray<CopySource> Sources { get; }
 
     internal RootedDirectory Root => _tree.Root;
 
     /// <summary>The entries below a source that is a directory; their paths are relative to the tree's root.</summary>
-    internal IEnumerable<TreeEntry> Walk(CopySource source) => _tree.Walk(source.Path);
+    internal IEnumerable<TreeEntry> Walk(CopySource source)
+    {
+        if (_exclude is null)
+        {
+            return _tree.Walk(source.Path);
+        }
+        // --exclude speaks of paths below the source, as BuildKit has it. What is brought back keeps the directories that it is in.
+        TreeEntry[] all = [.. _tree.Walk(source.Path)];
+        HashSet<string> kept = [.. all.Where(e => !_exclude.IsIgnored(Relative(source, e))).Select(e => e.Path)];
+        foreach (string path in kept.ToArray())
+        {
+            for (int slash = path.LastIndexOf('/'); slash > source.Path.Length; slash = path.LastIndexOf('/', slash - 1))
+            {
+                kept.Add(path[..slash]);
+            }
+        }
+        return all.Where(e => kept.Contains(e.Path));
+    }
 
     /// <summary>The same tree with other sources.</summary>
-    internal CopySelection With(IEnumerable<CopySource> sources) => new(_tree, [.. sources]);
+    internal CopySelection With(IEnumerable<CopySource> sources) => new(_tree, _exclude, [.. sources]);
 
     /// <summary>Finds the sources.</summary>
     /// <exception cref="StrataException">NotFound: nothing is at a source that has no wildcard, or nothing matches any of them.</exception>
-    internal static CopySelection Find(TreeWalker tree, IEnumerable<string> patterns, bool parents)
+    internal static CopySelection Find(TreeWalker tree, IEnumerable<string> patterns, bool parents, DockerIgnore? exclude = null)
     {
         ImmutableArray<CopySource>.Builder sources = ImmutableArray.CreateBuilder<CopySource>();
         foreach (string pattern in patterns)
         {
             int before = sources.Count;
             (string clean, int pivot) = Clean(pattern, parents);
+            bool excluded = false;
             foreach (string path in PathPattern.Expand(tree, clean))
             {
+                if (exclude is not null && tree.Root.TryGetStatus(path, follow: true) is { Kind: not FileKind.Directory } && (exclude.IsIgnored(path) || exclude.IsIgnored(path[(path.LastIndexOf('/') + 1)..])))
+                {
+                    excluded = true;
+                    continue;
+                }
                 // The top of a source is followed where it is a link; links below it are copied as links.
                 if (tree.Root.TryGetStatus(path, follow: true) is { } status)
                 {
@@ -54,16 +79,16 @@ internal sealed class CopySelection
                     sources.Add(new CopySource(real, parents ? path[Math.Min(pivot, path.Length)..] : path[(path.LastIndexOf('/') + 1)..], status));
                 }
             }
-            if (sources.Count == before && !PathPattern.HasWildcard(clean))
+            if (sources.Count == before && !excluded && !PathPattern.HasWildcard(clean))
             {
                 throw NotFound(tree, pattern, clean);
             }
         }
-        if (sources.Count == 0)
+        if (sources.Count == 0 && exclude is null)
         {
             throw new StrataException(ErrorKind.NotFound, $"no source files were specified: nothing matches {string.Join(' ', patterns)}");
         }
-        return new CopySelection(tree, sources.ToImmutable());
+        return new CopySelection(tree, exclude, sources.ToImmutable());
     }
 
     /// <summary>

@@ -30,9 +30,9 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         {
             FetchedFile file = await FetchedFile.FetchAsync(new Uri(url), environment.Content.Layout.NewIngestPath("fetch"), cancellationToken).ConfigureAwait(false);
             _fetched.Add(file);
-            if (Rules.Checksum is { } expected && expected != file.Digest)
+            if (Rules.Checksum is { } expected && file.DigestBy(expected.HashAlgorithm) is var actual && expected != actual)
             {
-                throw new DigestMismatchException(expected, file.Digest, $"{step.Span}: ADD {url}");
+                throw new DigestMismatchException(expected, actual, $"{step.Span}: ADD {url}");
             }
             hash.AppendData(Encoding.UTF8.GetBytes($"{file.Name}\0{file.Digest}\0"));
         }
@@ -65,8 +65,12 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
     {
         try
         {
-            var tree = new TreeWalker(root, Rules.Exclude.IsEmpty ? ignore : DockerIgnore.Combine(ignore, DockerIgnore.Parse(string.Join('\n', Rules.Exclude))));
-            return CopySelection.Find(tree, LocalSources, Rules.Parents);
+            DockerIgnore? exclude = Rules.Exclude.IsEmpty ? null : DockerIgnore.FromPatterns(Rules.Exclude);
+            return CopySelection.Find(new TreeWalker(root, ignore), LocalSources, Rules.Parents, exclude);
+        }
+        catch (FormatException e)
+        {
+            throw new DockerfileException(step.Span, $"--exclude: {e.Message}");
         }
         catch (StrataException e) when (e.Kind is ErrorKind.NotFound or ErrorKind.Invalid)
         {

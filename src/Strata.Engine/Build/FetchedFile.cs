@@ -63,6 +63,18 @@ internal sealed class FetchedFile : IDisposable
         }
     }
 
+    /// <summary>The content's digest by any algorithm.</summary>
+    internal Digest DigestBy(HashAlgorithmName algorithm)
+    {
+        if (algorithm == HashAlgorithmName.SHA256)
+        {
+            return Digest;
+        }
+        using RootedDirectory folder = RootedDirectory.Open(Folder);
+        using var file = new FileStream(folder.OpenFile(Name), FileAccess.Read);
+        return Digest.FromHash(algorithm, CryptographicOperations.HashData(algorithm, file));
+    }
+
     public void Dispose() => FileSystems.RemoveTree(Folder);
 
     private static async ValueTask<Digest> SaveAsync(HttpResponseMessage response, RootedDirectory root, string name, Uri url, CancellationToken cancellationToken)

@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using Strata.Containers;
+using Strata.Linux;
 using Strata.Oci;
 using Strata.Snapshots;
 
@@ -13,8 +15,37 @@ internal sealed class RunWork(RunStep step, BuildEnvironment environment, IBuild
 
     public async ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
     {
+        string? folder = step.Program is { } program ? WriteProgram(program) : null;
+        try
+        {
+            await RunAsync(snapshot, folder is null ? [] : [new SpecMount(RunStep.ProgramFolder, "bind", folder, ["rbind", "ro", "nosuid", "nodev"])], cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (folder is not null)
+            {
+                FileSystems.RemoveTree(folder);
+            }
+        }
+    }
+
+    // Everybody may read and run it: the step's user need not be root.
+    private string WriteProgram(InlineFile program)
+    {
+        string folder = environment.Content.Layout.NewIngestPath("program");
+        Directory.CreateDirectory(folder);
+        File.SetUnixFileMode(folder, (UnixFileMode)0b111_101_101);
+        using RootedDirectory root = RootedDirectory.Open(folder);
+        using var file = new FileStream(root.CreateFile(program.Name, 0b111_101_101), FileAccess.Write);
+        file.Write(System.Text.Encoding.UTF8.GetBytes(program.Content));
+        return folder;
+    }
+
+    private async ValueTask RunAsync(ActiveSnapshot snapshot, ImmutableArray<SpecMount> mounts, CancellationToken cancellationToken)
+    {
         var process = new StepProcess
         {
+            Mounts = mounts,
             Arguments = step.Arguments,
             Environment = [.. step.Environment, .. step.UnkeyedEnvironment],
             WorkingDirectory = step.WorkingDirectory,

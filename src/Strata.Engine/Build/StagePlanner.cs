@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using System.Text;
 using Strata.Dockerfiles;
 using Strata.Oci;
 
@@ -196,20 +195,28 @@ internal sealed class StagePlanner
             throw new DockerfileException(run.Span, "RUN --security=insecure is not supported by this version");
         }
         ImmutableArray<string> arguments = run.Heredocs.IsEmpty ? InShell(run.Command) : InShell(new CommandLine([HeredocScript(run)], IsShell: true));
+        InlineFile? program = ProgramOf(run);
         KeyValuePair<string, string>[] args = [.. _args.Where(a => a.Value is not null && !_env.Any(e => e.Key == a.Key)).Select(a => KeyValuePair.Create(a.Key, a.Value!))];
         ImmutableArray<string> environment = [.. EnvOf(), .. args.Select(a => $"{a.Key}={a.Value}")];
         string shown = args.Length == 0 ? string.Join(' ', arguments) : $"|{args.Length} {string.Join(' ', args.Select(a => $"{a.Key}={a.Value}"))} {string.Join(' ', arguments)}";
         string command = run.Command.IsShell ? run.Command.Words[0] : Json(run.Command.Words);
-        _root = new RunStep(_root, arguments, environment, [.. _walk.Proxies], WorkingDirectory, _config.User, _walk.Options.NoNetwork || run.Network is "none", command,
-            Display($"RUN {command}"), run.Span);
+        ImmutableArray<string> started = program is null ? arguments : InShell(new CommandLine([$"{RunStep.ProgramFolder}/{program.Name}"], IsShell: true));
+        _root = new RunStep(_root, started, environment, [.. _walk.Proxies], WorkingDirectory, _config.User, _walk.Options.NoNetwork || run.Network is "none", command,
+            Display($"RUN {command}"), run.Span) { Program = program };
         Row("RUN " + shown, _root);
     }
+
+    // A heredoc that is the whole command and names its interpreter is a program of its own (Dockerfile reference, "Here-Documents").
+    private static InlineFile? ProgramOf(RunInstruction run)
+        => IsWholeCommand(run) && run.Heredocs[0].Content.StartsWith("#!", StringComparison.Ordinal) ? new InlineFile(run.Heredocs[0].Name, run.Heredocs[0].Content) : null;
+
+    private static bool IsWholeCommand(RunInstruction run) => run.Heredocs.Length == 1 && DockerfileLexer.TryReadMarker(run.Command.Words[0], out _, out _, out _);
 
     // A heredoc without a command is the command; behind one it is its input, as a shell would have it.
     private static string HeredocScript(RunInstruction run)
     {
         string command = run.Command.Words[0];
-        if (run.Heredocs.Length == 1 && DockerfileLexer.TryReadMarker(command, out _, out _, out _))
+        if (IsWholeCommand(run))
         {
             return run.Heredocs[0].Content;
         }
@@ -248,7 +255,7 @@ internal sealed class StagePlanner
         string display = $"{keyword} {(copy.From is null ? "" : $"--from={copy.From} ")}{string.Join(' ', copy.Sources)} {copy.Destination}";
         if (!copy.Heredocs.IsEmpty)
         {
-            InlineFile[] files = [.. copy.Heredocs.Select(h => new InlineFile(h.Name, h.Expand ? ExpandText(h.Content) : h.Content))];
+            InlineFile[] files = [.. copy.Heredocs.Select(h => new InlineFile(h.Name, h.Expand ? ExpandText(h.Content, copy) : h.Content))];
             _root = new CopyStep(_root, new InlineOrigin([.. files]), [], absolute, rules, Display(display), copy.Span);
         }
         if (!sources.IsEmpty)
@@ -266,18 +273,6 @@ internal sealed class StagePlanner
     }
 
     private static bool IsMarkerOf(string source, Heredoc heredoc) => DockerfileLexer.TryReadMarker(source, out string name, out _, out _) && name == heredoc.Name;
-
-    // Text of a heredoc: variables are expanded, quotes and blanks stay.
-    private string ExpandText(string content)
-    {
-        var result = new StringBuilder();
-        foreach (string line in content.SplitLines())
-        {
-            string quoted = line.Replace("\"", "\\\"", StringComparison.Ordinal);
-            result.Append(_expander.Expand($"\"{(_walk.File.Escape == '\\' ? quoted : line.Replace("\"", "`\"", StringComparison.Ordinal))}\"")).Append('\n');
-        }
-        return result.ToString();
-    }
 
     private void PlanWorkdir(WorkdirInstruction workdir)
     {
@@ -372,11 +367,16 @@ internal sealed class StagePlanner
 
     private string Expand(string text, Instruction instruction) => StageWalk.Expand(_expander, text, instruction.Span);
 
-    private IReadOnlyList<string> ExpandWords(string text, Instruction instruction)
+    // Text of a heredoc: variables are expanded, quotes and blanks stay.
+    private string ExpandText(string text, Instruction instruction) => InFile(_expander.ExpandText, text, instruction);
+
+    private IReadOnlyList<string> ExpandWords(string text, Instruction instruction) => InFile(_expander.ExpandWords, text, instruction);
+
+    private static T InFile<T>(Func<string, T> expand, string text, Instruction instruction)
     {
         try
         {
-            return _expander.ExpandWords(text);
+            return expand(text);
         }
         catch (FormatException e)
         {
@@ -412,10 +412,4 @@ internal static class ExposedPort
         }
         return Enumerable.Range(first, last - first + 1).Select(port => $"{port}/{protocol}");
     }
-}
-
-internal static class TextLines
-{
-    /// <summary>The lines of a text that ends each with a newline.</summary>
-    internal static IEnumerable<string> SplitLines(this string text) => text.Length == 0 ? [] : (text.EndsWith('\n') ? text[..^1] : text).Split('\n');
 }

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Strata.Content;
 using Strata.Layers;
+using Strata.Linux;
 using Strata.Oci;
 
 namespace Strata.Images;
@@ -24,6 +25,20 @@ internal static class ArchiveWriter
 
     internal static async ValueTask WriteAsync(ContentStore store, IReadOnlyList<(Descriptor Image, IReadOnlyList<ImageReference> Names)> images, ArchiveFormat format, Stream tar, CancellationToken cancellationToken)
     {
+        using var writer = new LayerWriter(tar);
+        await WriteAsync(store, images, format, new TarTarget(writer), cancellationToken).ConfigureAwait(false);
+        writer.Finish();
+    }
+
+    /// <summary>Writes an OCI layout into an empty folder.</summary>
+    internal static async ValueTask WriteFolderAsync(ContentStore store, IReadOnlyList<(Descriptor Image, IReadOnlyList<ImageReference> Names)> images, string folder, CancellationToken cancellationToken)
+    {
+        using RootedDirectory root = RootedDirectory.Open(folder);
+        await WriteAsync(store, images, ArchiveFormat.OciArchive, new FolderTarget(root), cancellationToken).ConfigureAwait(false);
+    }
+
+    private static async ValueTask WriteAsync(ContentStore store, IReadOnlyList<(Descriptor Image, IReadOnlyList<ImageReference> Names)> images, ArchiveFormat format, ITarget writer, CancellationToken cancellationToken)
+    {
         var blobs = new SortedDictionary<string, Descriptor>(StringComparer.Ordinal);
         var docker = new List<DockerArchiveImage>();
         ImmutableArray<Descriptor>.Builder index = ImmutableArray.CreateBuilder<Descriptor>();
@@ -40,11 +55,10 @@ internal static class ArchiveWriter
                 Annotations = ImmutableSortedDictionary<string, string>.Empty.Add("io.containerd.image.name", name.ToString()).Add("org.opencontainers.image.ref.name", name.Tag ?? name.ToString()),
             }));
         }
-        using var writer = new LayerWriter(tar);
-        writer.Write(new DirectoryEntry("blobs", s_folder));
+        writer.Folder("blobs");
         foreach (string algorithm in blobs.Values.Select(b => b.Digest.Algorithm.ToString()).Distinct())
         {
-            writer.Write(new DirectoryEntry($"blobs/{algorithm}", s_folder));
+            writer.Folder($"blobs/{algorithm}");
         }
         foreach (Descriptor blob in blobs.Values)
         {
@@ -54,7 +68,7 @@ internal static class ArchiveWriter
             {
                 throw new StrataException(ErrorKind.Corrupt, $"store: {blob.Digest} has {content.Length} bytes, not {blob.Size}") { Hint = "see strata system check --deep" };
             }
-            writer.Write(new FileEntry(BlobPath(blob), s_file, blob.Size), content);
+            writer.File(BlobPath(blob), blob.Size, content);
         }
         Document(writer, "index.json", OciJson.Serialize(new ImageIndex(index.ToImmutable()) { MediaType = MediaTypes.OciIndex }));
         if (format == ArchiveFormat.DockerArchive)
@@ -62,14 +76,37 @@ internal static class ArchiveWriter
             Document(writer, "manifest.json", JsonSerializer.SerializeToUtf8Bytes(docker, ArchiveJsonContext.Default.ListDockerArchiveImage));
         }
         Document(writer, "oci-layout", Encoding.ASCII.GetBytes("{\"imageLayoutVersion\":\"1.0.0\"}"));
-        writer.Finish();
     }
 
     private static string BlobPath(Descriptor blob) => $"blobs/{blob.Digest.Algorithm}/{blob.Digest.Hex}";
 
-    private static void Document(LayerWriter writer, string name, byte[] content)
+    private static void Document(ITarget writer, string name, byte[] content)
     {
         using var stream = new MemoryStream(content);
-        writer.Write(new FileEntry(name, s_file, content.Length), stream);
+        writer.File(name, content.Length, stream);
+    }
+
+    private interface ITarget
+    {
+        void Folder(string path);
+        void File(string path, long size, Stream content);
+    }
+
+    private sealed class TarTarget(LayerWriter writer) : ITarget
+    {
+        public void Folder(string path) => writer.Write(new DirectoryEntry(path, s_folder));
+        public void File(string path, long size, Stream content) => writer.Write(new FileEntry(path, s_file, size), content);
+    }
+
+    private sealed class FolderTarget(RootedDirectory root) : ITarget
+    {
+        public void Folder(string path) => root.CreateDirectory(path, s_folder.Mode);
+
+        public void File(string path, long size, Stream content)
+        {
+            using var file = new FileStream(root.CreateFile(path, s_file.Mode), FileAccess.Write, bufferSize: 0);
+            content.CopyTo(file);
+            Durability.SyncFile(file.SafeFileHandle, path);
+        }
     }
 }

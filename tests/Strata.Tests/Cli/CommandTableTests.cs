@@ -28,6 +28,23 @@ public sealed class CommandTableTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Help_shows_an_example_of_every_command_and_of_every_part_of_it(string name)
+    {
+        using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
+        string[] parts = [.. CommandTable.TryCreate(name, context)!.Create(context).Subcommands.Select(s => s.Name)];
+        foreach (string? part in parts.Append(null))
+        {
+            using var output = new StringWriter();
+            Help.Write(context, output, name, part);
+            string[] lines = output.ToString().Split('\n');
+            string words = part is null ? name : $"{name} {part}";
+            Assert.StartsWith($"Usage: strata {words}", lines[0], StringComparison.Ordinal);
+            Assert.Contains(lines.SkipWhile(l => l != "Examples:").Skip(1), l => l.Contains($"strata {words}", StringComparison.Ordinal));
+        }
+    }
+
     public static TheoryData<string, string> Examples => [.. CommandTable.All.SelectMany(c => c.Examples.Select(e => new TheoryDataRow<string, string>(c.Name, e)))];
 
     [Theory]

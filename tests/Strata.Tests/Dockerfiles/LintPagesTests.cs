@@ -39,7 +39,7 @@ public sealed partial class LintPagesTests
         Assert.Equal(!isFixed, Lint(DockerfileLinter.Fix(Dockerfile.Parse(bad))).Any(f => f.Rule == rule));
     }
 
-    private static IEnumerable<LintFinding> Lint(string text) => DockerfileLinter.Lint(Dockerfile.Parse(text));
+    private static System.Collections.Immutable.ImmutableArray<LintFinding> Lint(string text) => DockerfileLinter.Lint(Dockerfile.Parse(text));
 
     [GeneratedRegex("```dockerfile\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex Example();

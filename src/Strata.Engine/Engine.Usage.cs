@@ -1,0 +1,100 @@
+using System.Collections.Immutable;
+using Strata.Build;
+using Strata.Containers;
+using Strata.Linux;
+using Strata.Snapshots;
+
+namespace Strata;
+
+public sealed partial class Engine
+{
+    /// <summary>What the store costs on disk; the areas add up to what <c>du</c> says of the store.</summary>
+    public DiskUsage GetDiskUsage()
+    {
+        // One set of inodes over all areas: a file with two names is counted where it is met first, as du counts it.
+        var seen = new HashSet<(ulong, ulong)>();
+        long Of(string path) => FileSystems.GetDiskUsage(path, seen);
+        (string Name, string Path)[] areas =
+        [
+            ("blobs", Layout.Blobs), ("trees", Layout.Trees), ("snapshots", Layout.Snapshots), ("names", Layout.Images), ("containers", Layout.Containers), ("active", Layout.Active),
+            ("volumes", Layout.Volumes), ("cache", Layout.Cache), ("ingest", Layout.Ingest), ("leases", Layout.Leases), ("trash", Layout.Trash),
+        ];
+        ImmutableArray<DiskArea> sizes = [.. areas.Select(a => new DiskArea(a.Name, Of(a.Path)))];
+        long rest = Of(Layout.Root);
+        return new DiskUsage([.. sizes, new DiskArea("store", rest)]);
+    }
+
+    /// <summary>What each image costs alone and shares with others: blobs and unpacked files, in bytes on disk.</summary>
+    public async ValueTask<IReadOnlyList<ImageUsage>> GetImageUsageAsync(CancellationToken cancellationToken = default)
+    {
+        var parts = new Dictionary<ListedImage, HashSet<string>>();
+        var sizes = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (ListedImage image in ListImages().DistinctBy(i => i.Record.Manifest.Digest))
+        {
+            if (await TryReadImageAsync(image.Record.Manifest, cancellationToken).ConfigureAwait(false) is not var (descriptor, manifest, config))
+            {
+                continue;
+            }
+            HashSet<string> own = [.. manifest.Layers.Append(manifest.Config).Append(descriptor).Append(image.Record.Manifest).Select(d => Layout.Blob(d.Digest))];
+            if (await Snapshots.TryGetAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false) is { } top)
+            {
+                own.UnionWith(Snapshots.GetDirectories(top));
+            }
+            parts[image] = own;
+            foreach (string part in own.Where(p => !sizes.ContainsKey(p)))
+            {
+                sizes[part] = FileSystems.GetDiskUsage(part);
+            }
+        }
+        Dictionary<string, int> users = parts.Values.SelectMany(p => p).GroupBy(p => p).ToDictionary(g => g.Key, g => g.Count());
+        return [.. parts.Select(p => new ImageUsage(p.Key, p.Value.Where(x => users[x] > 1).Sum(x => sizes[x]), p.Value.Where(x => users[x] == 1).Sum(x => sizes[x])))];
+    }
+
+    /// <summary>
+    /// <see cref="GetDiskUsage"/> in Docker's rows, which add up to the same total. Reclaimable is what removing all that is not active would give back:
+    /// images that no container uses, stopped containers, volumes that no container has, what only the build cache keeps.
+    /// </summary>
+    public async ValueTask<IReadOnlyList<UsageRow>> GetUsageSummaryAsync(DiskUsage usage, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(usage);
+        long Of(params string[] names) => usage.Areas.Where(a => names.Contains(a.Name)).Sum(a => a.Bytes);
+        IReadOnlyList<Container> containers = ListContainers();
+        ListedImage[] images = [.. ListImages().DistinctBy(i => i.Record.Manifest.Digest)];
+        bool IsUsed(ListedImage image) => containers.Any(c => c.Record.Manifest.Digest == image.Record.Manifest.Digest || c.Record.ImageId == image.Record.Config);
+        async ValueTask<long> WithoutAsync(bool all, bool includeCache)
+            => (await CollectAsync(() => [.. images.Where(i => !all || IsUsed(i))], () => containers, dryRun: true, includeCache, cancellationToken).ConfigureAwait(false)).Bytes;
+        long garbage = await WithoutAsync(all: false, includeCache: false).ConfigureAwait(false);
+        long cached = await WithoutAsync(all: false, includeCache: true).ConfigureAwait(false) - garbage;
+        long ofImages = await WithoutAsync(all: true, includeCache: false).ConfigureAwait(false);
+
+        Container[] stopped = [.. containers.Where(c => c.State.Status != ContainerStatus.Running)];
+        long written = stopped.Sum(c => FileSystems.GetDiskUsage(Containers.DirectoryOf(c.Record.Id)) + FileSystems.GetDiskUsage(Path.Combine(Layout.Active, c.Record.Id)));
+        IReadOnlyList<string> volumes = Volumes.List();
+        HashSet<string> mounted = [.. containers.SelectMany(c => c.Record.Mounts).Where(m => m.Kind == ContainerMountKind.Volume).Select(m => m.Source)];
+        string[] unused = [.. volumes.Where(v => !mounted.Contains(v))];
+        long inCache = Of("cache");
+        return
+        [
+            new UsageRow("Images", images.Length, images.Count(IsUsed), usage.TotalBytes - Of("containers", "active", "volumes") - cached, ofImages),
+            new UsageRow("Containers", containers.Count, containers.Count - stopped.Length, Of("containers", "active"), written),
+            new UsageRow("Local Volumes", volumes.Count, volumes.Count - unused.Length, Of("volumes"), unused.Sum(v => FileSystems.GetDiskUsage(Path.GetDirectoryName(Volumes.PathOf(v))!))),
+            new UsageRow("Build Cache", inCache == 0 ? 0 : BuildCache.Open(Layout).List().Count(), 0, cached, cached),
+        ];
+    }
+}
+
+/// <summary>An area of the store, in bytes on disk.</summary>
+public sealed record DiskArea(string Name, long Bytes);
+
+/// <summary>What the store costs.</summary>
+public sealed record DiskUsage(ImmutableArray<DiskArea> Areas)
+{
+    /// <summary>All of it: what <c>du -s</c> says.</summary>
+    public long TotalBytes => Areas.Sum(a => a.Bytes);
+}
+
+/// <summary>What an image costs, in bytes on disk.</summary>
+public sealed record ImageUsage(ListedImage Image, long SharedBytes, long UniqueBytes);
+
+/// <summary>A row of <c>system df</c>, in bytes on disk. What belongs to no row of its own (names, leases, what nobody needs) counts with the images.</summary>
+public sealed record UsageRow(string Type, int Total, int Active, long Bytes, long ReclaimableBytes);
