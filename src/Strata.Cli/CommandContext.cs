@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Strata.Cli.Output;
 using Strata.Linux;
 
 namespace Strata.Cli;
@@ -55,6 +56,9 @@ internal sealed class CommandContext : IDisposable
     }
 
     internal void Flush() => Out.Flush();
+
+    /// <summary>Lines that tell what is going on, where there is a terminal to draw them on and somebody wants them; else null, and nothing of it is made.</summary>
+    internal LiveDisplay? StartLive(bool quiet = false) => !quiet && LiveDisplay.IsPossible ? new LiveDisplay(Error, () => Terminal.TryGetSize(2), Time) : null;
 
     /// <summary>Whether a failure says that whoever read our output has gone: no fault of ours, and there is nobody to tell.</summary>
     internal static bool IsReaderGone(IOException e) => (e is LinuxException { Errno: var errno } ? errno : (Errno)(e.HResult & 0xffff)) is Errno.EPIPE;

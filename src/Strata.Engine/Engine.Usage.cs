@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Strata.Build;
 using Strata.Containers;
 using Strata.Linux;
-using Strata.Snapshots;
 
 namespace Strata;
 

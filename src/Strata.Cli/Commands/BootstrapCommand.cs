@@ -25,9 +25,13 @@ internal static class BootstrapCommand
             ImageReference reference = ImageReference.Parse(name);
             var options = new BootstrapOptions { Reference = reference, Created = CommandContext.Time.GetUtcNow() };
             bool silent = parsed.GetValue(quiet);
+            using LiveDisplay? live = context.StartLive(silent);
+            LiveTask? task = live?.Add($"Making {reference.Familiar}");
+            Action<string>? said = silent ? null : task is null ? line => context.Error.WriteLine(SafeText.Escape(line)) : task.Say;
             (Descriptor _, Digest id) = root is not null
                 ? await context.Engine.BootstrapRootAsync(root, options with { Message = "strata bootstrap --rootfs", Changes = ["CMD [\"/bin/sh\"]"] }, cancellationToken)
-                : await DebianAsync(context, wanted!, options, parsed.GetValue(variant), [.. parsed.All(include).SelectMany(i => i.Split(','))], parsed.GetValue(mirror), silent, cancellationToken);
+                : await DebianAsync(context, wanted!, options, parsed.GetValue(variant), [.. parsed.All(include).SelectMany(i => i.Split(','))], parsed.GetValue(mirror), said, cancellationToken);
+            live?.Dispose();
             context.Out.WriteLine(id.ToString());
             if (!silent)
             {
@@ -38,7 +42,7 @@ internal static class BootstrapCommand
         return command;
     }
 
-    private static async Task<(Descriptor, Digest)> DebianAsync(CommandContext context, string wanted, BootstrapOptions options, string? variant, ImmutableArray<string> include, string? mirror, bool silent,
+    private static async Task<(Descriptor, Digest)> DebianAsync(CommandContext context, string wanted, BootstrapOptions options, string? variant, ImmutableArray<string> include, string? mirror, Action<string>? said,
         CancellationToken cancellationToken)
     {
         ImageReference asked = ImageReference.Parse(wanted);
@@ -50,6 +54,6 @@ internal static class BootstrapCommand
         return await context.Engine.BootstrapAsync(options with
         {
             Suite = suite, Variant = variant ?? "minbase", Include = include, Mirror = mirror, Message = $"strata bootstrap {wanted}", Changes = ["CMD [\"bash\"]"],
-        }, silent ? null : line => context.Error.WriteLine(SafeText.Escape(line)), cancellationToken);
+        }, said, cancellationToken);
     }
 }

@@ -54,7 +54,8 @@ internal static class BuildCommand
                     NoNetwork = parsed.GetValue(network) switch { null or "host" or "default" => false, "none" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--network {other}: there are host and none") },
                 },
             };
-            var progress = new BuildLines(context.Error, parsed.GetValue(quiet));
+            using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
+            var progress = new BuildLines(context.Error, parsed.GetValue(quiet), live);
             BuildResult result;
             try
             {
@@ -65,6 +66,7 @@ internal static class BuildCommand
                 progress.RepeatLast();
                 throw;
             }
+            live?.Dispose();
             if (parsed.GetValue(idFile) is { } path)
             {
                 await File.WriteAllTextAsync(path, result.ImageId.ToString(), cancellationToken);
@@ -89,100 +91,5 @@ internal static class BuildCommand
         string? text = arguments.LastOrDefault(a => a.StartsWith("SOURCE_DATE_EPOCH=", StringComparison.Ordinal))?["SOURCE_DATE_EPOCH=".Length..] ?? Environment.GetEnvironmentVariable("SOURCE_DATE_EPOCH");
         return string.IsNullOrEmpty(text) ? null : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long seconds) ? DateTimeOffset.FromUnixTimeSeconds(seconds)
             : throw new StrataException(ErrorKind.Invalid, $"SOURCE_DATE_EPOCH={text}: not a number of seconds");
-    }
-
-    /// <summary>Plain lines, labelled by step, as output comes.</summary>
-    private sealed class BuildLines(TextWriter output, bool quiet) : IBuildProgress
-    {
-        private const int KeptLines = 20;
-        private readonly Lock _lock = new();
-        private readonly Queue<string> _last = new();
-        private readonly Dictionary<BuildStep, (int Number, System.Text.StringBuilder Line)> _steps = new(ReferenceEqualityComparer.Instance);
-
-        public void Begin(BuildGraph graph)
-        {
-        }
-
-        public void Started(BuildStep work) => Say($"#{NumberOf(work)} {work.Display}");
-
-        public void Output(BuildStep work, ReadOnlySpan<byte> bytes, bool isError)
-        {
-            string text = System.Text.Encoding.UTF8.GetString(bytes);
-            lock (_lock)
-            {
-                int number = NumberOf(work);
-                System.Text.StringBuilder line = _steps[work].Line;
-                foreach (char c in text)
-                {
-                    if (c != '\n')
-                    {
-                        line.Append(c);
-                        continue;
-                    }
-                    Keep(line.ToString());
-                    Say($"#{number} {SafeText.Escape(line.ToString().TrimEnd('\r'))}");
-                    line.Clear();
-                }
-            }
-        }
-
-        public void Finished(BuildStep work, TimeSpan elapsed, StepOutcome outcome)
-        {
-            int number = NumberOf(work);
-            if (outcome == StepOutcome.Cached)
-            {
-                Say($"#{number} {work.Display}");
-            }
-            Say(outcome == StepOutcome.Cached ? $"#{number} CACHED" : $"#{number} DONE {elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)}s");
-        }
-
-        public void Warn(string message)
-        {
-            lock (_lock)
-            {
-                output.WriteLine($"warning: {SafeText.Escape(message)}");
-            }
-        }
-
-        /// <summary>The end of a failed step's output, where it was not shown.</summary>
-        internal void RepeatLast()
-        {
-            foreach (string line in quiet ? _last : [])
-            {
-                output.WriteLine(SafeText.Escape(line));
-            }
-        }
-
-        private void Keep(string line)
-        {
-            _last.Enqueue(line);
-            if (_last.Count > KeptLines)
-            {
-                _last.Dequeue();
-            }
-        }
-
-        private int NumberOf(BuildStep step)
-        {
-            lock (_lock)
-            {
-                if (!_steps.TryGetValue(step, out (int Number, System.Text.StringBuilder Line) entry))
-                {
-                    _steps[step] = entry = (_steps.Count + 1, new System.Text.StringBuilder());
-                }
-                return entry.Number;
-            }
-        }
-
-        private void Say(string line)
-        {
-            if (!quiet)
-            {
-                lock (_lock)
-                {
-                    output.WriteLine(line);
-                }
-            }
-        }
     }
 }

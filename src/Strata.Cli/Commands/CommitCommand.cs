@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Strata.Cli.Output;
 using Strata.Oci;
 
 namespace Strata.Cli.Commands;
@@ -18,6 +19,8 @@ internal static class CommitCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var options = new CommitOptions { Reference = parsed.GetValue(reference) is { } text ? ImageReference.Parse(text) : null, Author = parsed.GetValue(author), Message = parsed.GetValue(message), Changes = [.. parsed.All(changes)] };
+            using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
+            live?.Add($"Committing {parsed.GetValue(name)}");
             (_, Digest id) = await context.Engine.CommitContainerAsync(parsed.GetValue(name)!, options, cancellationToken);
             context.Out.WriteLine(id.ToString());
             return 0;

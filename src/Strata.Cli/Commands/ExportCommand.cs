@@ -19,13 +19,15 @@ internal static class ExportCommand
             {
                 throw new StrataException(ErrorKind.Invalid, "refusing to write an archive to a terminal") { Hint = "name a file with -o, or send the output on" };
             }
+            using LiveDisplay? live = context.StartLive();
+            LiveTask? task = live?.Add($"Exporting {parsed.GetValue(name)}");
             if (parsed.GetValue(output) is { } path)
             {
-                await OutputFile.WriteAsync(path, tar => context.Engine.ExportAsync(parsed.GetValue(name)!, tar, cancellationToken).AsTask());
+                await OutputFile.WriteAsync(path, tar => context.Engine.ExportAsync(parsed.GetValue(name)!, CountingStream.Of(tar, task), cancellationToken).AsTask());
                 return 0;
             }
             await using Stream stdout = Console.OpenStandardOutput();
-            await context.Engine.ExportAsync(parsed.GetValue(name)!, stdout, cancellationToken);
+            await context.Engine.ExportAsync(parsed.GetValue(name)!, CountingStream.Of(stdout, task), cancellationToken);
             return 0;
         });
         return command;
@@ -47,7 +49,9 @@ internal static class ExportCommand
             }
             await using Stream tar = path == "-" ? Console.OpenStandardInput() : File.OpenRead(path);
             var options = new CommitOptions { Reference = parsed.GetValue(reference) is { } text ? ImageReference.Parse(text) : null, Message = parsed.GetValue(message) ?? $"Imported from {path}", Changes = [.. parsed.All(changes)] };
-            (_, Digest id) = await context.Engine.ImportImageAsync(tar, options, cancellationToken);
+            using LiveDisplay? live = context.StartLive();
+            LiveTask? task = live?.Add($"Importing {path}", tar is FileStream { CanSeek: true } size ? size.Length : null);
+            (_, Digest id) = await context.Engine.ImportImageAsync(CountingStream.Of(tar, task), options, cancellationToken);
             context.Out.WriteLine(id.ToString());
             return 0;
         });

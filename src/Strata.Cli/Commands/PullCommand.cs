@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Strata.Cli.Output;
 using Strata.Content;
 using Strata.Oci;
 
@@ -26,8 +27,11 @@ internal static class PullCommand
                 context.Out.WriteLine($"{reference.Digest?.ToString() ?? reference.Tag}: Pulling from {(reference.Registry == ImageReference.DefaultRegistry ? reference.Repository : reference.Name)}");
                 context.Out.Flush();
             }
-            var options = new PullOptions { Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, Progress = silent ? null : new LayerLines(context.Out, "Already exists", "Pull complete") };
+            using LiveDisplay? live = context.StartLive(silent);
+            live?.Add($"Pulling {reference.Familiar}");
+            var options = new PullOptions { Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, Progress = silent ? null : new LayerLines(context.Out, live, "Downloading", "Already exists", "Pull complete") };
             PullResult result = await context.Engine.PullAsync(reference, options, cancellationToken);
+            live?.Dispose();
             if (!silent)
             {
                 context.Out.WriteLine($"Digest: {result.Descriptor.Digest}");
@@ -52,8 +56,11 @@ internal static class PullCommand
                 context.Out.WriteLine($"The push refers to repository [{reference.Name}]");
                 context.Out.Flush();
             }
-            var options = new PushOptions { Progress = parsed.GetValue(quiet) ? null : new LayerLines(context.Out, "Layer already exists", "Pushed") };
+            using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
+            live?.Add($"Pushing {reference.Familiar}");
+            var options = new PushOptions { Progress = parsed.GetValue(quiet) ? null : new LayerLines(context.Out, live, "Pushing", "Layer already exists", "Pushed") };
             PushResult result = await context.Engine.PushAsync(reference, options, cancellationToken);
+            live?.Dispose();
             if (!parsed.GetValue(quiet))
             {
                 context.Out.WriteLine($"{reference.Tag ?? reference.Digest?.ToString()}: digest: {result.Descriptor.Digest} size: {result.Descriptor.Size}");
@@ -63,19 +70,60 @@ internal static class PullCommand
         return command;
     }
 
-    /// <summary>A line for each layer that is done or was there, as soon as it is.</summary>
-    private sealed class LayerLines(TextWriter output, string there, string done) : IProgress<TransferProgress>
+    /// <summary>A line for each layer that is done or was there, as soon as it is; on a terminal, a bar for each that is on its way.</summary>
+    private sealed class LayerLines(TextWriter output, LiveDisplay? live, string moving, string there, string done) : IProgress<TransferProgress>
     {
+        private readonly Lock _lock = new();
+        private readonly Dictionary<Digest, LiveTask> _moving = [];
+
         public void Report(TransferProgress value)
         {
-            if (value.State != TransferState.Moving && !MediaTypes.IsConfig(value.Descriptor.MediaType))
+            Digest digest = value.Descriptor.Digest;
+            string name = digest.Hex[..12].ToString();
+            lock (_lock)
             {
-                lock (output)
+                if (value.State == TransferState.Moving)
                 {
-                    output.WriteLine($"{value.Descriptor.Digest.Hex[..12]}: {(value.State == TransferState.AlreadyThere ? there : done)}");
-                    output.Flush();
+                    Move(digest, name, value);
+                    return;
+                }
+                if (_moving.Remove(digest, out LiveTask? task))
+                {
+                    live!.Remove(task);
+                }
+                if (MediaTypes.IsConfig(value.Descriptor.MediaType))
+                {
+                    return;
+                }
+                string line = $"{name}: {(value.State == TransferState.AlreadyThere ? there : done)}";
+                if (live is null)
+                {
+                    Write(line);
+                }
+                else
+                {
+                    live.Print(() => Write(line));
                 }
             }
+        }
+
+        private void Move(Digest digest, string name, TransferProgress value)
+        {
+            if (live is null)
+            {
+                return;
+            }
+            if (!_moving.TryGetValue(digest, out LiveTask? task))
+            {
+                _moving[digest] = task = live.Add($"{name}: {moving}", value.Descriptor.Size);
+            }
+            task.Done = value.Bytes;
+        }
+
+        private void Write(string line)
+        {
+            output.WriteLine(line);
+            output.Flush();
         }
     }
 }

@@ -27,10 +27,14 @@ internal static class SaveCommand
             };
             if (parsed.GetValue(format) == FolderFormat)
             {
+                using LiveDisplay? shown = context.StartLive();
+                shown?.Add($"Saving {string.Join(' ', parsed.All(names))}");
                 string folder = parsed.GetValue(output) ?? throw new StrataException(ErrorKind.Invalid, $"--format {FolderFormat} needs a folder to write to") { Hint = "name it with -o" };
                 await context.Engine.SaveFolderAsync(parsed.All(names), folder, cancellationToken);
                 return 0;
             }
+            using LiveDisplay? live = context.StartLive();
+            LiveTask? task = live?.Add($"Saving {string.Join(' ', parsed.All(names))}");
             if (parsed.GetValue(output) is not { } path)
             {
                 if (Terminal.IsTerminal(1))
@@ -38,10 +42,10 @@ internal static class SaveCommand
                     throw new StrataException(ErrorKind.Invalid, "refusing to write an archive to a terminal") { Hint = "name a file with -o, or send the output on" };
                 }
                 using Stream stdout = Console.OpenStandardOutput();
-                await context.Engine.SaveAsync(parsed.All(names), kind, stdout, cancellationToken);
+                await context.Engine.SaveAsync(parsed.All(names), kind, CountingStream.Of(stdout, task), cancellationToken);
                 return 0;
             }
-            await OutputFile.WriteAsync(path, file => context.Engine.SaveAsync(parsed.All(names), kind, file, cancellationToken).AsTask());
+            await OutputFile.WriteAsync(path, file => context.Engine.SaveAsync(parsed.All(names), kind, CountingStream.Of(file, task), cancellationToken).AsTask());
             return 0;
         });
         return command;
@@ -65,7 +69,14 @@ internal static class SaveCommand
             }
             bool folder = Directory.Exists(path);
             await using Stream? archive = folder ? null : path is null ? Console.OpenStandardInput() : new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
-            foreach ((ImageReference? name, Digest id) in await context.Engine.LoadAsync(archive, folder ? path : null, cancellationToken))
+            IReadOnlyList<(ImageReference? Name, Digest ImageId)> loaded;
+            using (LiveDisplay? live = context.StartLive(parsed.GetValue(quiet)))
+            {
+                LiveTask? task = live?.Add($"Loading {path ?? "standard input"}", archive is FileStream { CanSeek: true } file ? file.Length : null);
+                await using Stream? counted = archive is null ? null : CountingStream.Of(archive, task);
+                loaded = await context.Engine.LoadAsync(counted, folder ? path : null, cancellationToken);
+            }
+            foreach ((ImageReference? name, Digest id) in loaded)
             {
                 if (!parsed.GetValue(quiet))
                 {

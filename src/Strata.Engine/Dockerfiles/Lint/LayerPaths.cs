@@ -65,7 +65,7 @@ internal static class LayerPaths
         {
             "dd" => command.Words.Where(w => w.StartsWith("of=", StringComparison.Ordinal)).Select(w => w[3..]),
             "wget" => command.After("-O", "--output-document") is { } named ? [named] : Urls(command).Select(u => Combine(command.After("-P", "--directory-prefix") ?? "", u)),
-            "curl" => command.After("-o", "--output") is { } named ? [named] : command.Words.Any(w => w is "--remote-name" or ['-', not '-', ..] && (w == "--remote-name" || w.Contains('O', StringComparison.Ordinal))) ? Urls(command) : [],
+            "curl" => (command.After("-o", "--output") ?? AfterCluster(command, 'o')) is { } named ? [named] : command.Words.Any(w => w is "--remote-name" or ['-', not '-', ..] && (w == "--remote-name" || w.Contains('O', StringComparison.Ordinal))) ? Urls(command) : [],
             "tar" or "bsdtar" => TarMakes(command),
             "unzip" => command.After("-d", "-d") is { } to ? [to] : [],
             "git" when command.Has("clone") => command.Operands.SkipWhile(o => o != "clone").Skip(1).ToArray() is { Length: > 1 } words ? [words[^1]] : Urls(command).Select(u => u.EndsWith(".git", StringComparison.Ordinal) ? u[..^4] : u),
@@ -84,6 +84,10 @@ internal static class LayerPaths
             yield return path;
         }
     }
+
+    // curl -fsSLo FILE: the last letter of a cluster takes the next word.
+    private static string? AfterCluster(ShellCommand command, char letter)
+        => command.Words.SkipWhile(w => !(w is ['-', not '-', _, ..] && w[^1] == letter)).Skip(1).FirstOrDefault();
 
     internal static IEnumerable<string> RemovedBy(ShellCommand command, string folder) => command.Program switch
     {
