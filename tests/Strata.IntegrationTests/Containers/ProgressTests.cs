@@ -25,7 +25,7 @@ public sealed class ProgressTests(ContainerStoreFixture store) : IClassFixture<C
             Arguments = ["-c", terminal ? $"script -qec 'sh {script}' /dev/null" : $"sh {script} 2>&1 | cat"],
             Environment = [.. ((string[])["PATH", "HOME", "DOTNET_ROOT"]).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}").Where(e => !e.EndsWith('='))],
         }, cancellationToken: Cancel);
-        return result.OutputText;
+        return result.OutputText.Replace("\e[?1h\e=", "", StringComparison.Ordinal); // the base library's first words to any terminal
     }
 
     [Theory]
@@ -34,9 +34,9 @@ public sealed class ProgressTests(ContainerStoreFixture store) : IClassFixture<C
     public async Task On_a_terminal_a_line_tells_how_far_it_is_and_is_gone_at_the_end(int columns)
     {
         string output = await RunAsync($"{SlowArchive} | {Strata} load", columns: columns);
-        string[] frames = output.Split("\e[K")[..^1];
+        string[] frames = [.. output.Split("\e[K")[..^1].Select(f => f.Replace("\e[J", "", StringComparison.Ordinal).Replace("\e[1A", "", StringComparison.Ordinal).Trim('\r', '\n'))];
         Assert.InRange(frames.Length, 5, 60); // about a second of ten frames a second: the first second shows nothing
-        Assert.All(frames, f => Assert.InRange(f.Split('\n')[^1].Replace("\e[1A", "", StringComparison.Ordinal).Trim('\r').Replace("\e[J", "", StringComparison.Ordinal).Length, 1, columns - 1));
+        Assert.All(frames, f => Assert.InRange(f.Length, 1, columns - 1));
         Assert.Contains("Load", output, StringComparison.Ordinal);
         Assert.EndsWith("\r\e[1A\e[JLoaded image: box:latest", output.TrimEnd(), StringComparison.Ordinal);
     }

@@ -1,6 +1,6 @@
 using Strata.Build;
 using Strata.Dockerfiles;
-using Strata.Images;
+using Strata.Layers;
 using Strata.Linux;
 using Xunit;
 using static Strata.Tests.Images.ImageFixture;
@@ -19,7 +19,7 @@ public sealed class UsageTests : IDisposable
     [Fact]
     public async Task Rows_of_disk_usage_add_up_and_tell_what_can_be_reclaimed()
     {
-        await _fixture.ImageAsync("a:1", await _fixture.LayerAsync([File("f", 100_000)], compression: Layers.CompressionKind.None));
+        await _fixture.ImageAsync("a:1", await _fixture.LayerAsync([File("f", 100_000)], compression: CompressionKind.None));
         _engine.Volumes.Create("v");
         DiskUsage usage = _engine.GetDiskUsage();
         IReadOnlyList<UsageRow> rows = await _engine.GetUsageSummaryAsync(usage, Token);
