@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
 using Strata.Containers;
@@ -73,7 +72,7 @@ internal static class InspectCommand
             ["Comment"] = image.Config.History.LastOrDefault()?.Comment ?? "",
             ["Created"] = image.Config.CreatedText,
             ["Author"] = image.Config.Author ?? "",
-            ["Config"] = JsonSerializer.SerializeToNode(image.Config.Config ?? new ContainerConfig(), OciJson.Context.ContainerConfig),
+            ["Config"] = JsonNode.Parse(OciJson.Serialize(image.Config.Config ?? new ContainerConfig())),
             ["Architecture"] = image.Config.Architecture,
             ["Variant"] = image.Config.Variant ?? "",
             ["Os"] = image.Config.Os,
@@ -125,7 +124,7 @@ internal static class InspectCommand
 
     private static JsonNode? ConfigOf(ContainerRecord record)
     {
-        JsonNode? config = JsonSerializer.SerializeToNode(record.Config, OciJson.Context.ContainerConfig);
+        JsonNode? config = JsonNode.Parse(OciJson.Serialize(record.Config));
         config!["Hostname"] = record.Hostname;
         config["Image"] = record.Image;
         config["Tty"] = record.Terminal;

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using Strata.Content;
 using Strata.Oci;
 
@@ -28,7 +27,7 @@ public sealed class BuildCache
         byte[]? json = AtomicFile.TryRead(PathOf(key));
         try
         {
-            return json is null ? null : JsonSerializer.Deserialize(json, BuildJsonContext.Default.CachedStep);
+            return json is null ? null : CachedStep.Read(JsonFields.Parse(json));
         }
         catch (JsonException)
         {
@@ -40,7 +39,7 @@ public sealed class BuildCache
     public void Put(CacheKey key, CachedStep result)
     {
         Directory.CreateDirectory(_steps);
-        AtomicFile.Write(PathOf(key), JsonSerializer.SerializeToUtf8Bytes(result, BuildJsonContext.Default.CachedStep), durable: false);
+        AtomicFile.Write(PathOf(key), JsonFieldsWriter.Serialize(result, CachedStep.Write), durable: false);
     }
 
     /// <summary>All records: what the collector must keep while they are here.</summary>
@@ -86,10 +85,19 @@ public sealed record CachedStep(DateTimeOffset Created)
     public Digest? DiffId { get; init; }
     /// <summary>The instruction, for a person who looks at the cache.</summary>
     public string? Instruction { get; init; }
-}
 
-/// <summary>Records of the build cache.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(CachedStep))]
-internal sealed partial class BuildJsonContext : JsonSerializerContext;
+    internal static CachedStep Read(JsonFields o) => new(o.Time("created"))
+    {
+        Layer = DocumentFields.MaybeDescriptor(o, "layer"),
+        DiffId = o.MaybeDigest("diffId"),
+        Instruction = o.MaybeString("instruction"),
+    };
+
+    internal static void Write(Utf8JsonWriter writer, CachedStep step)
+    {
+        writer.Field("created", step.Created);
+        writer.Object("layer", step.Layer, DocumentFields.Write);
+        writer.Field("diffId", step.DiffId);
+        writer.Field("instruction", step.Instruction);
+    }
+}

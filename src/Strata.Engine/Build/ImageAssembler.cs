@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using Strata.Content;
 using Strata.Oci;
 
@@ -23,7 +22,7 @@ internal static class ImageAssembler
             History = history,
             Extra = null, // container, container_config, docker_version: they tell how the base was made, and are not true of this image
         };
-        byte[] configJson = JsonSerializer.SerializeToUtf8Bytes(config, OciJson.Context.ImageConfig);
+        byte[] configJson = OciJson.Serialize(config);
         Descriptor configDescriptor = await content.WriteAsync(MediaTypes.OciConfig, configJson, cancellationToken).ConfigureAwait(false);
         var manifest = new ImageManifest(configDescriptor, [.. top.Layers.Select(l => AsOci(l.Layer))])
         {
@@ -34,7 +33,7 @@ internal static class ImageAssembler
                     .Add("org.opencontainers.image.base.name", image.Reference.ToString())
                 : null,
         };
-        byte[] manifestJson = JsonSerializer.SerializeToUtf8Bytes(manifest, OciJson.Context.ImageManifest);
+        byte[] manifestJson = OciJson.Serialize(manifest);
         Descriptor descriptor = await content.WriteAsync(MediaTypes.OciManifest, manifestJson, cancellationToken).ConfigureAwait(false);
         return new BuiltImage(descriptor, configDescriptor, created, top.Snapshot?.Stack.Sum(l => l.ContentBytes) ?? 0);
     }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Strata.Linux;
 using Strata.Snapshots;
 
@@ -35,7 +34,7 @@ internal static class Bundle
 
     /// <summary>Writes config.json.</summary>
     public static void WriteSpec(string bundle, RuntimeSpecDocument spec)
-        => File.WriteAllBytes(Path.Combine(bundle, "config.json"), JsonSerializer.SerializeToUtf8Bytes(spec, RuntimeSpecJson.Context.RuntimeSpecDocument));
+        => File.WriteAllBytes(Path.Combine(bundle, "config.json"), RuntimeSpecJson.Serialize(spec));
 
     /// <summary>
     /// The working directory inside the root, made where it is missing (owner root, 0755), with its links resolved: what the runtime then enters is

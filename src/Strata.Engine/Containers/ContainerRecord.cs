@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json.Serialization;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -47,12 +46,10 @@ public sealed record ContainerRecord
     public required IsolationOptions Isolation { get; init; }
 
     /// <summary>The first 12 digits of the id: what people see.</summary>
-    [JsonIgnore]
     public string ShortId => Id[..12];
 }
 
 /// <summary>What a mount of a container is.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<ContainerMountKind>))]
 public enum ContainerMountKind
 {
     /// <summary>A path of the host.</summary>
@@ -77,7 +74,6 @@ public sealed record ContainerMount(ContainerMountKind Kind, string Source, stri
     /// <summary>Whether it is mounted on a file.</summary>
     public bool IsFile { get; init; }
     /// <summary>Whether it cannot be written to.</summary>
-    [JsonIgnore]
     public bool ReadOnly => Options.Contains("ro");
 }
 
@@ -116,10 +112,3 @@ public sealed record ContainerState(ContainerStatus Status)
 
 /// <summary>A container and how it is.</summary>
 public sealed record Container(ContainerRecord Record, ContainerState State);
-
-/// <summary>Generated.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UseStringEnumConverter = true,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(ContainerRecord))]
-[JsonSerializable(typeof(ContainerStart))]
-internal sealed partial class ContainerJson : JsonSerializerContext;

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Strata.Content;
 using Strata.Linux;
+using Strata.Oci;
 
 namespace Strata.Containers;
 
@@ -107,11 +108,11 @@ public sealed class ContainerStore
 
     /// <summary>Writes the record: from here on the container exists.</summary>
     internal void Write(ContainerRecord record, bool durable)
-        => AtomicFile.Write(Path.Combine(DirectoryOf(record.Id), "container.json"), JsonSerializer.SerializeToUtf8Bytes(record, ContainerJson.Default.ContainerRecord), durable);
+        => AtomicFile.Write(Path.Combine(DirectoryOf(record.Id), "container.json"), JsonFieldsWriter.Serialize(record, ContainerFields.Write), durable);
 
     /// <summary>Writes who runs it, after the last exit code was removed.</summary>
     internal void WriteStart(string id, ContainerStart start)
-        => AtomicFile.Write(Path.Combine(DirectoryOf(id), "started.json"), JsonSerializer.SerializeToUtf8Bytes(start, ContainerJson.Default.ContainerStart), durable: false);
+        => AtomicFile.Write(Path.Combine(DirectoryOf(id), "started.json"), JsonFieldsWriter.Serialize(start, ContainerFields.Write), durable: false);
 
     /// <summary>Forgets the last run, before a new one.</summary>
     internal void ForgetRun(string id)
@@ -202,7 +203,7 @@ public sealed class ContainerStore
 
     /// <summary>Who runs it, or ran it last; null where it was never started.</summary>
     internal ContainerStart? ReadStart(string id)
-        => AtomicFile.TryRead(Path.Combine(DirectoryOf(id), "started.json")) is { } bytes ? JsonSerializer.Deserialize(bytes, ContainerJson.Default.ContainerStart) : null;
+        => AtomicFile.TryRead(Path.Combine(DirectoryOf(id), "started.json")) is { } bytes ? ContainerFields.ReadStart(JsonFields.Parse(bytes)) : null;
 
     /// <summary>A record, or null where there is none.</summary>
     /// <exception cref="StrataException">Corrupt: it cannot be read.</exception>
@@ -214,7 +215,7 @@ public sealed class ContainerStore
         }
         try
         {
-            return JsonSerializer.Deserialize(bytes, ContainerJson.Default.ContainerRecord);
+            return ContainerFields.Read(JsonFields.Parse(bytes));
         }
         catch (JsonException e)
         {

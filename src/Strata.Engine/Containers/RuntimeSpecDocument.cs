@@ -1,7 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Encodings.Web;
-using System.Text.Json;
-using System.Text.Json.Serialization;
 
 namespace Strata.Containers;
 
@@ -89,16 +86,3 @@ public sealed record SpecSyscallArg(int Index, ulong Value, string Op)
 }
 
 #pragma warning restore CS1591
-
-/// <summary>Writes the runtime spec's types.</summary>
-public static class RuntimeSpecJson
-{
-    /// <summary>The one instance to use.</summary>
-    public static RuntimeSpecJsonContext Context { get; } = new(new JsonSerializerOptions(RuntimeSpecJsonContext.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
-}
-
-/// <summary>Generated; use <see cref="RuntimeSpecJson.Context"/>.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(RuntimeSpecDocument))]
-public sealed partial class RuntimeSpecJsonContext : JsonSerializerContext;

@@ -1,13 +1,14 @@
+using System.Collections.Immutable;
 using System.Text.Json;
-using System.Text.Json.Serialization;
+using Strata.Oci;
 
 namespace Strata.Content;
 
 /// <summary>What kind of store a directory is: format version, and features that a program must know to read or to write it.</summary>
-internal sealed record StoreMeta(int Version, string[] Compatible, string[] ReadOnlyCompatible, string[] Incompatible)
+internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible, ImmutableArray<string> ReadOnlyCompatible, ImmutableArray<string> Incompatible)
 {
     private const int CurrentVersion = 1;
-    private static readonly byte[] s_current = JsonSerializer.SerializeToUtf8Bytes(new StoreMeta(CurrentVersion, [], [], []), StoreJsonContext.Default.StoreMeta);
+    private static readonly byte[] s_current = JsonFieldsWriter.Serialize(new StoreMeta(CurrentVersion, [], [], []), Write);
 
     /// <summary>Checks a store's meta.json, or makes a store.</summary>
     internal static void OpenOrCreate(StoreLayout layout)
@@ -25,7 +26,7 @@ internal sealed record StoreMeta(int Version, string[] Compatible, string[] Read
         StoreMeta meta;
         try
         {
-            meta = JsonSerializer.Deserialize(found, StoreJsonContext.Default.StoreMeta) ?? throw new JsonException("null");
+            meta = Read(JsonFields.Parse(found));
         }
         catch (JsonException e)
         {
@@ -33,9 +34,19 @@ internal sealed record StoreMeta(int Version, string[] Compatible, string[] Read
         }
         if (meta.Version > CurrentVersion || meta.Incompatible.Length > 0 || meta.ReadOnlyCompatible.Length > 0)
         {
-            string what = meta.Version > CurrentVersion ? $"format version {meta.Version}" : string.Join(", ", meta.Incompatible.Concat(meta.ReadOnlyCompatible));
+            string what = meta.Version > CurrentVersion ? $"format version {meta.Version}" : string.Join(", ", meta.Incompatible.AddRange(meta.ReadOnlyCompatible));
             throw new StrataException(ErrorKind.Unsupported, $"store {layout.Root}: needs a newer strata: {what}");
         }
+    }
+
+    private static StoreMeta Read(JsonFields o) => new(o.Int32("version"), o.Strings("compatible"), o.Strings("readOnlyCompatible"), o.Strings("incompatible"));
+
+    private static void Write(Utf8JsonWriter writer, StoreMeta meta)
+    {
+        writer.Field("version", meta.Version);
+        writer.Field("compatible", meta.Compatible);
+        writer.Field("readOnlyCompatible", meta.ReadOnlyCompatible);
+        writer.Field("incompatible", meta.Incompatible);
     }
 
     private static void Create(StoreLayout layout)
@@ -54,10 +65,3 @@ internal sealed record StoreMeta(int Version, string[] Compatible, string[] Read
         AtomicFile.Write(layout.Meta, s_current);
     }
 }
-
-/// <summary>Records of the store.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(StoreMeta))]
-[JsonSerializable(typeof(ImageRecord))]
-internal sealed partial class StoreJsonContext : JsonSerializerContext;

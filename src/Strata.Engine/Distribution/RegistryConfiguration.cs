@@ -130,9 +130,8 @@ public sealed record RegistryConfiguration
     private static StrataException Refuse(string name, JsonException e)
     {
         string place = string.Create(CultureInfo.InvariantCulture, $"{name}:{(e.LineNumber ?? 0) + 1}:{(e.BytePositionInLine ?? 0) + 1}");
-        string message = Oci.OciJson.WithoutPath(e);
-        int end = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        message = end < 0 ? message : message[..end];
+        // "… Path: $.a | LineNumber: 0 | BytePositionInLine: 7." says the place in other words.
+        string message = e.Message.Split(" Path: $", 2)[0].Split(" LineNumber:", 2)[0];
         bool isMissingComma = message.Contains("is invalid after a value", StringComparison.Ordinal);
         return new StrataException(ErrorKind.Invalid, $"{place}: {message}", e) { Hint = isMissingComma ? "put a comma between the entries" : null };
     }

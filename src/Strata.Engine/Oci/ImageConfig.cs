@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
 namespace Strata.Oci;
 
@@ -9,10 +8,8 @@ namespace Strata.Oci;
 public sealed record ImageConfig
 {
     /// <summary>When it was made, as text (RFC 3339): a config derived from this one keeps all nine digits and the zone another tool wrote.</summary>
-    [JsonPropertyName("created")]
     public string? CreatedText { get; init; }
     /// <summary>When it was made. Finer than 100 ns is only in <see cref="CreatedText"/>, which setting this writes (UTC).</summary>
-    [JsonIgnore]
     public DateTimeOffset? Created { get => Timestamps.Parse(CreatedText); init => CreatedText = Timestamps.Format(value); }
     /// <summary>Who made it.</summary>
     public string? Author { get; init; }
@@ -21,27 +18,21 @@ public sealed record ImageConfig
     /// <summary>Operating system, Go's names.</summary>
     public required string Os { get; init; }
     /// <summary>Version of the operating system (Windows).</summary>
-    [JsonPropertyName("os.version")]
     public string? OsVersion { get; init; }
     /// <summary>What the operating system must offer.</summary>
-    [JsonPropertyName("os.features")]
     public ImmutableArray<string>? OsFeatures { get; init; }
     /// <summary>E.g. <c>v7</c>.</summary>
     public string? Variant { get; init; }
     /// <summary>How to run it.</summary>
     public ContainerConfig? Config { get; init; }
     /// <summary>The layers.</summary>
-    [JsonPropertyName("rootfs")]
     public required RootFs RootFs { get; init; }
     /// <summary>A row per instruction, oldest first.</summary>
-    [JsonConverter(typeof(NullAsEmpty<HistoryEntry>))]
     public ImmutableArray<HistoryEntry> History { get => field.IsDefault ? [] : field; init; } = [];
     /// <summary>What we do not know.</summary>
-    [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
+    public Dictionary<string, JsonElement>? Extra { get; init; }
 
     /// <summary>The platform it is made for.</summary>
-    [JsonIgnore]
     public Platform Platform => new(Os, Architecture, string.IsNullOrEmpty(Variant) ? null : Variant) { OsVersion = OsVersion, OsFeatures = OsFeatures };
 }
 
@@ -49,8 +40,6 @@ public sealed record ImageConfig
 public sealed record RootFs(string Type, ImmutableArray<Digest> DiffIds = default)
 {
     /// <summary>Digests of the plain tars, bottom first.</summary>
-    [JsonPropertyName("diff_ids")]
-    [JsonConverter(typeof(NullAsEmpty<Digest>))]
     public ImmutableArray<Digest> DiffIds { get => field.IsDefault ? [] : field; init; } = DiffIds;
 }
 
@@ -58,19 +47,13 @@ public sealed record RootFs(string Type, ImmutableArray<Digest> DiffIds = defaul
 public sealed record HistoryEntry
 {
 #pragma warning disable CS1591 // the fields of the spec
-    [JsonPropertyName("created")]
     public string? CreatedText { get; init; }
-    [JsonIgnore]
     public DateTimeOffset? Created { get => Timestamps.Parse(CreatedText); init => CreatedText = Timestamps.Format(value); }
-    [JsonPropertyName("created_by")]
     public string? CreatedBy { get; init; }
     public string? Author { get; init; }
     public string? Comment { get; init; }
-    [JsonPropertyName("empty_layer")]
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool EmptyLayer { get; init; }
-    [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
+    public Dictionary<string, JsonElement>? Extra { get; init; }
 #pragma warning restore CS1591
 }
 
@@ -78,20 +61,20 @@ public sealed record HistoryEntry
 public sealed record ContainerConfig
 {
 #pragma warning disable CS1591 // the fields of the spec
-    [JsonPropertyName("User")] public string? User { get; init; }
-    [JsonPropertyName("ExposedPorts")] public ImmutableSortedDictionary<string, EmptyObject>? ExposedPorts { get; init; }
-    [JsonPropertyName("Env")] public ImmutableArray<string>? Env { get; init; }
-    [JsonPropertyName("Entrypoint")] public ImmutableArray<string>? Entrypoint { get; init; }
-    [JsonPropertyName("Cmd")] public ImmutableArray<string>? Cmd { get; init; }
-    [JsonPropertyName("Volumes")] public ImmutableSortedDictionary<string, EmptyObject>? Volumes { get; init; }
-    [JsonPropertyName("WorkingDir")] public string? WorkingDir { get; init; }
-    [JsonPropertyName("Labels")] public ImmutableSortedDictionary<string, string>? Labels { get; init; }
-    [JsonPropertyName("StopSignal")] public string? StopSignal { get; init; }
-    [JsonPropertyName("ArgsEscaped")] public bool? ArgsEscaped { get; init; }
-    [JsonPropertyName("Healthcheck")] public HealthcheckConfig? Healthcheck { get; init; }
-    [JsonPropertyName("OnBuild")] public ImmutableArray<string>? OnBuild { get; init; }
-    [JsonPropertyName("Shell")] public ImmutableArray<string>? Shell { get; init; }
-    [JsonExtensionData] public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
+    public string? User { get; init; }
+    public ImmutableSortedDictionary<string, EmptyObject>? ExposedPorts { get; init; }
+    public ImmutableArray<string>? Env { get; init; }
+    public ImmutableArray<string>? Entrypoint { get; init; }
+    public ImmutableArray<string>? Cmd { get; init; }
+    public ImmutableSortedDictionary<string, EmptyObject>? Volumes { get; init; }
+    public string? WorkingDir { get; init; }
+    public ImmutableSortedDictionary<string, string>? Labels { get; init; }
+    public string? StopSignal { get; init; }
+    public bool? ArgsEscaped { get; init; }
+    public HealthcheckConfig? Healthcheck { get; init; }
+    public ImmutableArray<string>? OnBuild { get; init; }
+    public ImmutableArray<string>? Shell { get; init; }
+    public Dictionary<string, JsonElement>? Extra { get; init; }
 #pragma warning restore CS1591
 }
 
@@ -99,12 +82,12 @@ public sealed record ContainerConfig
 public sealed record HealthcheckConfig
 {
 #pragma warning disable CS1591
-    [JsonPropertyName("Test")] public ImmutableArray<string>? Test { get; init; }
-    [JsonPropertyName("Interval")] public long? Interval { get; init; }
-    [JsonPropertyName("Timeout")] public long? Timeout { get; init; }
-    [JsonPropertyName("StartPeriod")] public long? StartPeriod { get; init; }
-    [JsonPropertyName("StartInterval")] public long? StartInterval { get; init; }
-    [JsonPropertyName("Retries")] public int? Retries { get; init; }
+    public ImmutableArray<string>? Test { get; init; }
+    public long? Interval { get; init; }
+    public long? Timeout { get; init; }
+    public long? StartPeriod { get; init; }
+    public long? StartInterval { get; init; }
+    public int? Retries { get; init; }
 #pragma warning restore CS1591
 }
 

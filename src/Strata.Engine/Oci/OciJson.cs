@@ -1,7 +1,4 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
-using System.Text.Json.Serialization;
-using System.Text.Json.Serialization.Metadata;
 
 namespace Strata.Oci;
 
@@ -23,15 +20,12 @@ public static class OciJson
 
     internal const int MaxDepth = 64;
 
-    /// <summary>The one instance to use. Writes <c>+</c> as <c>+</c>, as other tools do, so that equal content gets equal digests.</summary>
-    public static OciJsonContext Context { get; } = new(new JsonSerializerOptions(OciJsonContext.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
-
     /// <summary>Parses an image manifest; <paramref name="mediaType"/> is what the descriptor or the server said it is, null where nobody did.</summary>
     /// <exception cref="StrataException">Invalid: names the offending field. Unsupported: a digest algorithm that cannot be verified; schema 1.</exception>
     public static ImageManifest ParseManifest(ReadOnlySpan<byte> json, string? mediaType = null)
     {
         const string What = "image manifest";
-        ImageManifest manifest = Parse(json, What, DocumentShape.Manifest, Context.ImageManifest);
+        ImageManifest manifest = Parse(json, What, DocumentShape.Manifest, DocumentFields.ReadManifest);
         CheckKind(What, manifest.SchemaVersion, manifest.MediaType, mediaType, MediaTypes.IsManifest, MediaTypes.OciManifest);
         CheckAbsent(What, manifest.Extra, "manifests", "fsLayers", "signatures");
         DescriptorCheck check = new(What);
@@ -47,7 +41,7 @@ public static class OciJson
     public static ImageIndex ParseIndex(ReadOnlySpan<byte> json, string? mediaType = null)
     {
         const string What = "image index";
-        ImageIndex index = Parse(json, What, DocumentShape.Index, Context.ImageIndex);
+        ImageIndex index = Parse(json, What, DocumentShape.Index, DocumentFields.ReadIndex);
         CheckKind(What, index.SchemaVersion, index.MediaType, mediaType, MediaTypes.IsIndex, MediaTypes.OciIndex);
         CheckAbsent(What, index.Extra, "layers", "config", "fsLayers", "signatures");
         DescriptorCheck check = new(What);
@@ -62,7 +56,7 @@ public static class OciJson
     public static ImageConfig ParseConfig(ReadOnlySpan<byte> json)
     {
         const string What = "image config";
-        ImageConfig config = Parse(json, What, DocumentShape.Config, Context.ImageConfig);
+        ImageConfig config = Parse(json, What, DocumentShape.Config, DocumentFields.ReadConfig);
         ConfigCheck.Check(What, config);
         return config;
     }
@@ -72,7 +66,7 @@ public static class OciJson
     public static Descriptor ParseDescriptor(ReadOnlySpan<byte> json)
     {
         const string What = "descriptor";
-        Descriptor descriptor = Parse(json, What, DocumentShape.Descriptor, Context.Descriptor);
+        Descriptor descriptor = Parse(json, What, DocumentShape.Descriptor, DocumentFields.ReadDescriptor);
         new DescriptorCheck(What).Add("", descriptor);
         return descriptor;
     }
@@ -82,36 +76,38 @@ public static class OciJson
     public static ImageLayout ParseLayout(ReadOnlySpan<byte> json)
     {
         const string What = "oci-layout";
-        ImageLayout layout = Parse(json, What, DocumentShape.Layout, Context.ImageLayout);
+        ImageLayout layout = Parse(json, What, DocumentShape.Layout, o => new ImageLayout(o.String("imageLayoutVersion")));
         return layout.ImageLayoutVersion == ImageLayout.CurrentVersion
             ? layout
             : throw new StrataException(ErrorKind.Unsupported, $"{What}: version '{layout.ImageLayoutVersion}' is not {ImageLayout.CurrentVersion}");
     }
 
     /// <summary>The compact JSON of a manifest, as it is stored, hashed and pushed.</summary>
-    public static byte[] Serialize(ImageManifest manifest) => JsonSerializer.SerializeToUtf8Bytes(manifest, Context.ImageManifest);
+    public static byte[] Serialize(ImageManifest manifest) => JsonFieldsWriter.Serialize(manifest, DocumentFields.Write);
 
     /// <summary>The compact JSON of an index.</summary>
-    public static byte[] Serialize(ImageIndex index) => JsonSerializer.SerializeToUtf8Bytes(index, Context.ImageIndex);
+    public static byte[] Serialize(ImageIndex index) => JsonFieldsWriter.Serialize(index, DocumentFields.Write);
 
     /// <summary>The compact JSON of a config.</summary>
-    public static byte[] Serialize(ImageConfig config) => JsonSerializer.SerializeToUtf8Bytes(config, Context.ImageConfig);
+    public static byte[] Serialize(ImageConfig config) => JsonFieldsWriter.Serialize(config, DocumentFields.Write);
+
+    /// <summary>The compact JSON of how an image is run.</summary>
+    public static byte[] Serialize(ContainerConfig config) => JsonFieldsWriter.Serialize(config, DocumentFields.Write);
 
     /// <summary>The <c>mediaType</c> a manifest or index says it has, or what its fields make it; for bytes that came without a type.</summary>
     /// <exception cref="StrataException">Invalid: it is neither, or both.</exception>
     public static string DetectMediaType(ReadOnlySpan<byte> json)
     {
         const string What = "manifest";
-        DocumentKind kind = Parse(json, What, DocumentShape.Any, DocumentKindContext.Default.DocumentKind);
-        return kind switch
-        {
-            { MediaType: { } type } when MediaTypes.IsDocument(type) => type,
-            { MediaType: { } type } => throw Invalid(What, $"media type '{type}' is neither an image manifest's nor an index's"),
-            { Layers: not null, Manifests: null } or { Config: not null, Manifests: null } => MediaTypes.OciManifest,
-            { Manifests: not null, Layers: null, Config: null } => MediaTypes.OciIndex,
-            { Manifests: not null } => throw Invalid(What, "it has both layers (or config) and manifests"),
-            _ => throw Invalid(What, "it is neither an image manifest nor an index"),
-        };
+        return Parse(json, What, DocumentShape.Any, o => o.MaybeString("mediaType") is { } type
+            ? MediaTypes.IsDocument(type) ? type : throw Invalid(What, $"media type '{type}' is neither an image manifest's nor an index's")
+            : (IsImage: o.Find("layers") is not null || o.Find("config") is not null, IsIndex: o.Find("manifests") is not null) switch
+            {
+                (true, false) => MediaTypes.OciManifest,
+                (false, true) => MediaTypes.OciIndex,
+                (true, true) => throw Invalid(What, "it has both layers (or config) and manifests"),
+                _ => throw Invalid(What, "it is neither an image manifest nor an index"),
+            });
     }
 
     internal static StrataException Invalid(string what, string problem) => new(ErrorKind.Invalid, $"{what}: {problem}");
@@ -124,7 +120,7 @@ public static class OciJson
         }
     }
 
-    private static T Parse<T>(ReadOnlySpan<byte> json, string what, DocumentShape shape, JsonTypeInfo<T> type) where T : class
+    private static T Parse<T>(ReadOnlySpan<byte> json, string what, DocumentShape shape, Func<JsonFields, T> read) where T : class
     {
         if (json.Length > MaxDocumentBytes)
         {
@@ -133,22 +129,12 @@ public static class OciJson
         try
         {
             DocumentShape.Check(json, what, shape);
-            return JsonSerializer.Deserialize(json, type) ?? throw Invalid(what, "it is null");
+            return read(JsonFields.Parse(json));
         }
         catch (JsonException e)
         {
-            ErrorKind kind = e.InnerException is StrataException inner ? inner.Kind : ErrorKind.Invalid;
-            string path = e.Path is null ? "" : e.Path.TrimStart('$', '.');
-            string problem = WithoutPath(e);
-            throw new StrataException(kind, $"{what}: {path}{(path.Length == 0 || problem.StartsWith('[') ? "" : ": ")}{problem}", e);
+            throw new StrataException(e.InnerException is StrataException inner ? inner.Kind : ErrorKind.Invalid, $"{what}: {e.Message}", e);
         }
-    }
-
-    // "… Path: $.a | LineNumber: 0 | BytePositionInLine: 7." says the path again.
-    internal static string WithoutPath(JsonException e)
-    {
-        int end = e.Message.IndexOf(" Path: $", StringComparison.Ordinal);
-        return end < 0 ? e.Message : e.Message[..end];
     }
 
     private static void CheckKind(string what, int schemaVersion, string? written, string? given, Func<string, bool> isKind, string fallback)
@@ -186,26 +172,3 @@ public static class OciJson
         }
     }
 }
-
-/// <summary>Enough of a document to say what it is.</summary>
-internal sealed record DocumentKind
-{
-    public string? MediaType { get; init; }
-    public JsonElement? Config { get; init; }
-    public JsonElement? Layers { get; init; }
-    public JsonElement? Manifests { get; init; }
-}
-
-/// <summary>Generated; use <see cref="OciJson.Context"/>.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = OciJson.MaxDepth)]
-[JsonSerializable(typeof(ImageManifest))]
-[JsonSerializable(typeof(ImageIndex))]
-[JsonSerializable(typeof(ImageConfig))]
-[JsonSerializable(typeof(ImageLayout))]
-[JsonSerializable(typeof(Descriptor))]
-public sealed partial class OciJsonContext : JsonSerializerContext;
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, MaxDepth = OciJson.MaxDepth)]
-[JsonSerializable(typeof(DocumentKind))]
-internal sealed partial class DocumentKindContext : JsonSerializerContext;

@@ -2,28 +2,24 @@ using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
 namespace Strata.Oci;
 
 /// <summary>An operating system and a CPU architecture, in Go's words: <c>linux/arm64</c>, <c>linux/arm/v7</c>.</summary>
 /// <remarks><see href="https://github.com/opencontainers/image-spec/blob/v1.1.1/image-index.md"/></remarks>
 public sealed record Platform(
-    [property: JsonPropertyOrder(1)] string Os,
-    [property: JsonPropertyOrder(0)] string Architecture,
-    [property: JsonPropertyOrder(4)] string? Variant = null) : IParsable<Platform>
+    string Os,
+    string Architecture,
+    string? Variant = null) : IParsable<Platform>
 {
     /// <summary>Version of the operating system (Windows).</summary>
-    [JsonPropertyName("os.version"), JsonPropertyOrder(2)]
     public string? OsVersion { get; init; }
 
     /// <summary>What the operating system must offer.</summary>
-    [JsonPropertyName("os.features"), JsonPropertyOrder(3)]
     public ImmutableArray<string>? OsFeatures { get; init; }
 
     /// <summary>What we do not know.</summary>
-    [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Extra { get; set; } // the serializer cannot set it otherwise
+    public Dictionary<string, JsonElement>? Extra { get; init; }
 
     /// <summary>The platform this process runs on.</summary>
     public static Platform Host { get; } = new Platform("linux", RuntimeInformation.OSArchitecture switch

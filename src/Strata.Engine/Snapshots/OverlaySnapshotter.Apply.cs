@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Text.Json;
 using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
@@ -152,7 +151,7 @@ public sealed partial class OverlaySnapshotter
     private string StageRecord(CommittedSnapshot top)
     {
         string record = _layout.NewIngestPath("snapshot");
-        AtomicFile.Write(record, JsonSerializer.SerializeToUtf8Bytes(StackRecord.Of(top), SnapshotJsonContext.Default.StackRecord), durable: false);
+        AtomicFile.Write(record, JsonFieldsWriter.Serialize(StackRecord.Of(top), StackRecord.Write), durable: false);
         Fail.Point("snapshot.before-sync");
         return record;
     }

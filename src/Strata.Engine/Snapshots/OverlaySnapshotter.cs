@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Strata.Content;
 using Strata.Layers;
 using Strata.Linux;
@@ -96,7 +95,7 @@ public sealed partial class OverlaySnapshotter : ISnapshotter
             return ValueTask.FromResult(false);
         }
         layer.Finish();
-        AtomicFile.Write(ChangesPath(snapshot), JsonSerializer.SerializeToUtf8Bytes(changes, SnapshotJsonContext.Default.ChangesRecord), durable: false);
+        AtomicFile.Write(ChangesPath(snapshot), JsonFieldsWriter.Serialize(changes, ChangesRecord.Write), durable: false);
         return ValueTask.FromResult(true);
     }
 
@@ -105,7 +104,7 @@ public sealed partial class OverlaySnapshotter : ISnapshotter
     {
         ArgumentNullException.ThrowIfNull(snapshot);
         byte[] json = AtomicFile.TryRead(ChangesPath(snapshot), int.MaxValue) ?? throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.Key}: its changes were not written as a layer");
-        ChangesRecord changes = SnapshotJsonContext.Parse(json, SnapshotJsonContext.Default.ChangesRecord, $"snapshot {snapshot.Key}");
+        ChangesRecord changes = SnapshotRecords.Parse(json, ChangesRecord.Read, $"snapshot {snapshot.Key}");
         StoreDirectory.Create(_layout.Trees);
         using TreeLock turn = await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, ".lock-" + OverlayTrees.NameOf(diffId)), cancellationToken).ConfigureAwait(false);
         using FileLock names = await LockNamesAsync(exclusive: false, cancellationToken).ConfigureAwait(false); // what is found stays
@@ -302,7 +301,7 @@ public sealed partial class OverlaySnapshotter : ISnapshotter
             }
         }
         bool hasInit = MountPoints.Make(Path.Combine(folder, "init"), stack, mountPoints, always: parent is null);
-        AtomicFile.Write(Path.Combine(folder, "snapshot.json"), JsonSerializer.SerializeToUtf8Bytes(new ActiveRecord(hasInit, parent?.ChainId), SnapshotJsonContext.Default.ActiveRecord), durable: false);
+        AtomicFile.Write(Path.Combine(folder, "snapshot.json"), JsonFieldsWriter.Serialize(new ActiveRecord(hasInit, parent?.ChainId), ActiveRecord.Write), durable: false);
         return hasInit;
     }
 
@@ -317,7 +316,7 @@ public sealed partial class OverlaySnapshotter : ISnapshotter
         {
             throw new StrataException(ErrorKind.NotFound, $"snapshot {snapshot.ChainId}: it was removed");
         }
-        AtomicFile.Write(RecordPath(snapshot.ChainId), JsonSerializer.SerializeToUtf8Bytes(StackRecord.Of(snapshot), SnapshotJsonContext.Default.StackRecord));
+        AtomicFile.Write(RecordPath(snapshot.ChainId), JsonFieldsWriter.Serialize(StackRecord.Of(snapshot), StackRecord.Write));
     }
 
     private OverlayTree? FindFitting(CommittedSnapshot? parent, Digest diffId)
@@ -353,11 +352,11 @@ public sealed partial class OverlaySnapshotter : ISnapshotter
     // A record whose files were taken away by hand is as good as none: the layers are unpacked anew.
     private CommittedSnapshot? TryRead(Digest chain)
         => AtomicFile.TryRead(RecordPath(chain), int.MaxValue) is { } json
-            && SnapshotJsonContext.Parse(json, SnapshotJsonContext.Default.StackRecord, $"snapshot {chain}").ToSnapshot() is { } top && IsWhole(top) ? top : null;
+            && SnapshotRecords.Parse(json, StackRecord.Read, $"snapshot {chain}").ToSnapshot() is { } top && IsWhole(top) ? top : null;
 
     private ActiveRecord? TryReadActive(string key)
         => AtomicFile.TryRead(Path.Combine(ActivePath(key), "snapshot.json")) is { } json
-            ? SnapshotJsonContext.Parse(json, SnapshotJsonContext.Default.ActiveRecord, $"snapshot {key}")
+            ? SnapshotRecords.Parse(json, ActiveRecord.Read, $"snapshot {key}")
             : null;
 
     private bool IsWhole(CommittedSnapshot snapshot) => snapshot.Stack.All(s => Directory.Exists(_trees.FilesOf(s.Tree)));

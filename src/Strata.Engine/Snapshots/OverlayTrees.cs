@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Strata.Content;
 using Strata.Layers;
 using Strata.Linux;
@@ -35,7 +34,7 @@ internal sealed class OverlayTrees(StoreLayout layout)
     {
         string folder = Path.Combine(layout.Trees, name);
         return AtomicFile.TryRead(Path.Combine(folder, "tree.json")) is { } json && Directory.Exists(FilesOf(name))
-            ? new OverlayTree(name, folder, SnapshotJsonContext.Parse(json, SnapshotJsonContext.Default.TreeRecord, $"tree {name}"), IsStaged: false)
+            ? new OverlayTree(name, folder, SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}"), IsStaged: false)
             : null;
     }
 
@@ -73,7 +72,7 @@ internal sealed class OverlayTrees(StoreLayout layout)
     }
 
     internal static void WriteRecord(string folder, TreeRecord record)
-        => AtomicFile.Write(Path.Combine(folder, "tree.json"), JsonSerializer.SerializeToUtf8Bytes(record, SnapshotJsonContext.Default.TreeRecord), durable: false);
+        => AtomicFile.Write(Path.Combine(folder, "tree.json"), JsonFieldsWriter.Serialize(record, TreeRecord.Write), durable: false);
 
     /// <summary>
     /// Whether a tree that was made without a look at what is below shows on <paramref name="below"/> what the layer means: directories that it has
