@@ -26,7 +26,7 @@ internal static class CommandLine
         int code = problem is null ? await RunAsync(context, words) : Usage(context, problem);
         try
         {
-            await context.Out.FlushAsync();
+            context.Out.Flush();
             return code;
         }
         catch (IOException e)

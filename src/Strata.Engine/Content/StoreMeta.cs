@@ -8,7 +8,9 @@ namespace Strata.Content;
 internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible, ImmutableArray<string> ReadOnlyCompatible, ImmutableArray<string> Incompatible)
 {
     private const int CurrentVersion = 1;
-    private static readonly byte[] s_current = JsonFieldsWriter.Serialize(new StoreMeta(CurrentVersion, [], [], []), Write);
+    // What almost every store holds, so that opening one parses nothing.
+    private static ReadOnlySpan<byte> Current => """{"version":1,"compatible":[],"readOnlyCompatible":[],"incompatible":[]}"""u8;
+
 
     /// <summary>Checks a store's meta.json, or makes a store.</summary>
     internal static void OpenOrCreate(StoreLayout layout)
@@ -19,7 +21,7 @@ internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible,
             Create(layout);
             return;
         }
-        if (found.AsSpan().SequenceEqual(s_current))
+        if (found.AsSpan().SequenceEqual(Current))
         {
             return;
         }
@@ -41,14 +43,6 @@ internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible,
 
     private static StoreMeta Read(JsonFields o) => new(o.Int32("version"), o.Strings("compatible"), o.Strings("readOnlyCompatible"), o.Strings("incompatible"));
 
-    private static void Write(Utf8JsonWriter writer, StoreMeta meta)
-    {
-        writer.Field("version", meta.Version);
-        writer.Field("compatible", meta.Compatible);
-        writer.Field("readOnlyCompatible", meta.ReadOnlyCompatible);
-        writer.Field("incompatible", meta.Incompatible);
-    }
-
     private static void Create(StoreLayout layout)
     {
         if (File.Exists(layout.Root))
@@ -62,6 +56,6 @@ internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible,
         {
             throw new StrataException(ErrorKind.Invalid, $"store {layout.Root}: holds {strange} and no meta.json, so it is something else") { Hint = "name an empty directory with --root" };
         }
-        AtomicFile.Write(layout.Meta, s_current);
+        AtomicFile.Write(layout.Meta, Current);
     }
 }
