@@ -16,8 +16,8 @@ internal sealed class CommandContext : IDisposable
     {
         Global = global;
         var utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
-        Out = new StreamWriter(Console.OpenStandardOutput(), utf8, bufferSize: 1 << 14) { AutoFlush = false };
-        Error = new StreamWriter(Console.OpenStandardError(), utf8, bufferSize: 1 << 10) { AutoFlush = true };
+        Out = new StreamWriter(StandardStream.OpenOutput(), utf8, bufferSize: 1 << 14) { AutoFlush = false };
+        Error = new StreamWriter(StandardStream.OpenError(), utf8, bufferSize: 1 << 10) { AutoFlush = true };
     }
 
     internal GlobalOptions Global { get; }

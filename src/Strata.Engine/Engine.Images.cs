@@ -62,9 +62,21 @@ public sealed partial class Engine
     /// <summary>All names and images without one, the newest first.</summary>
     public IReadOnlyList<ListedImage> ListImages()
     {
-        IEnumerable<ListedImage> named = Images.List().Select(i => new ListedImage(i.Reference, i.Record));
-        IEnumerable<ListedImage> unnamed = Images.ListUntagged().Select(r => new ListedImage(null, r));
-        return [.. named.Concat(unnamed).OrderByDescending(i => i.Record.Created ?? DateTimeOffset.MinValue).ThenBy(i => i.Reference?.ToString(), StringComparer.Ordinal)];
+        var images = new List<ListedImage>();
+        foreach (NamedImage image in Images.List())
+        {
+            images.Add(new ListedImage(image.Reference, image.Record));
+        }
+        foreach (ImageRecord record in Images.ListUntagged())
+        {
+            images.Add(new ListedImage(null, record));
+        }
+        images.Sort((a, b) =>
+        {
+            int newest = DateTimeOffset.Compare(b.Record.Created ?? DateTimeOffset.MinValue, a.Record.Created ?? DateTimeOffset.MinValue);
+            return newest != 0 ? newest : string.CompareOrdinal(a.Reference?.ToString(), b.Reference?.ToString());
+        });
+        return images;
     }
 
     /// <summary>The names of an image.</summary>

@@ -26,7 +26,7 @@ internal static class ExportCommand
                 await OutputFile.WriteAsync(path, tar => context.Engine.ExportAsync(parsed.GetValue(name)!, CountingStream.Of(tar, task), cancellationToken).AsTask());
                 return 0;
             }
-            await using Stream stdout = Console.OpenStandardOutput();
+            await using Stream stdout = StandardStream.OpenOutput();
             await context.Engine.ExportAsync(parsed.GetValue(name)!, CountingStream.Of(stdout, task), cancellationToken);
             return 0;
         });

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using Strata.Containers;
+using Strata.Linux;
 
 namespace Strata.Cli.Commands;
 
@@ -19,7 +20,7 @@ internal static class LogsCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var options = new LogOptions { Follow = parsed.GetValue(follow), Tail = ReadTail(parsed.GetValue(tail)), Since = ReadSince(parsed.GetValue(since)) };
-            await using Stream output = Console.OpenStandardOutput(), error = Console.OpenStandardError();
+            await using Stream output = StandardStream.OpenOutput(), error = StandardStream.OpenError();
             bool atStart = true;
             await foreach (LogLine line in context.Engine.ReadContainerLogAsync(parsed.GetValue(name)!, options, cancellationToken))
             {

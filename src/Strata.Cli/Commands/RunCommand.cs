@@ -95,7 +95,7 @@ internal static class RunCommand
             throw new StrataException(ErrorKind.Invalid, "the input device is not a terminal") { Hint = "leave out -t where the input is a file or a pipe" };
         }
         context.Flush();
-        using Stream output = Console.OpenStandardOutput(), error = Console.OpenStandardError();
+        using Stream output = StandardStream.OpenOutput(), error = StandardStream.OpenError();
         // The file itself: Console's stream would read lines from a terminal, and put it into a mode of its own for that.
         using Stream? stdin = input ? new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0) : null;
         using IDisposable? raw = terminal && Terminal.IsTerminal(0) ? Terminal.EnterRawMode(0) : null;

@@ -41,7 +41,7 @@ internal static class SaveCommand
                 {
                     throw new StrataException(ErrorKind.Invalid, "refusing to write an archive to a terminal") { Hint = "name a file with -o, or send the output on" };
                 }
-                using Stream stdout = Console.OpenStandardOutput();
+                using Stream stdout = StandardStream.OpenOutput();
                 await context.Engine.SaveAsync(parsed.All(names), kind, CountingStream.Of(stdout, task), cancellationToken);
                 return 0;
             }
