@@ -27,6 +27,8 @@ internal sealed class ExtendedHeader
     /// <summary>Bytes of the headers this was read from.</summary>
     internal long Bytes { get; set; }
 
+    internal bool HasPaxPath => _path is not null;
+
     /// <summary>The name they give.</summary>
     internal byte[]? Path
     {
@@ -131,7 +133,10 @@ internal sealed class ExtendedHeader
                 Gid = Integer(key, Filled(key, value));
                 break;
             case "mtime":
-                Modified = Time(Filled(key, value));
+                Modified = Time(key, Filled(key, value));
+                break;
+            case "atime" or "ctime":
+                Time(key, Filled(key, value)); // not kept; GNU tar stops at a bad one
                 break;
             case var sparse when SparseRecords.IsOne(sparse):
                 (Sparse ??= new SparseRecords()).Set(sparse, value);
@@ -186,7 +191,7 @@ internal sealed class ExtendedHeader
     private static long Integer(string key, byte[] text)
         => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) ? value : throw new FormatException($"the PAX record {key} is no number");
 
-    private static FileTime Time(byte[] text)
+    private static FileTime Time(string key, byte[] text)
     {
         string time = Encoding.ASCII.GetString(text);
         bool negative = time.StartsWith('-');
@@ -194,7 +199,7 @@ internal sealed class ExtendedHeader
         if (parts.Length > 2 || !long.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out long seconds)
             || (parts.Length == 2 && parts[1].Any(c => !char.IsAsciiDigit(c))))
         {
-            throw new FormatException("the PAX record mtime is no time");
+            throw new FormatException($"the PAX record {key} is no time");
         }
         int nanoseconds = parts.Length == 2 && parts[1].Length > 0 ? int.Parse(parts[1].PadRight(9, '0')[..9], CultureInfo.InvariantCulture) : 0;
         return !negative ? new FileTime(seconds, nanoseconds) : nanoseconds == 0 ? new FileTime(-seconds, 0) : new FileTime(-seconds - 1, 1_000_000_000 - nanoseconds);

@@ -38,10 +38,11 @@ internal static class SparseMap
     internal static List<SparseExtent> Parse(ReadOnlySpan<byte> list)
     {
         var map = new List<SparseExtent>();
-        while (!list.IsEmpty)
+        do
         {
             map.Add(new SparseExtent(Next(ref list), Next(ref list)));
         }
+        while (!list.IsEmpty);
         return map;
     }
 
@@ -197,6 +198,10 @@ internal sealed class SparseRecords
             throw new FormatException("a sparse file with two maps, or half a pair");
         }
         List<SparseExtent> map = _list ?? _pairs;
+        if (map.Count == 0)
+        {
+            throw new FormatException("a sparse file without a map"); // GNU tar would take it for one without holes
+        }
         return map.Count == _count ? (map, realSize) : throw new FormatException($"the sparse map has {map.Count} pairs, and claims {_count ?? 0}");
     }
 }

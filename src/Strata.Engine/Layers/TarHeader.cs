@@ -35,8 +35,8 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
     internal ReadOnlySpan<byte> SparseEntries => _block.Slice(SparseMapOffset, SparseMapEntries * SparseMap.OldEntryBytes);
     internal bool SparseGoesOn => _block[SparseMoreOffset] != 0;
 
-    /// <summary>Device numbers and prefixes came with ustar and GNU's format.</summary>
-    internal bool IsV7 => !_block.Slice(MagicOffset, 5).SequenceEqual("ustar"u8);
+    /// <summary>Device numbers came with ustar and GNU's format.</summary>
+    internal bool HasDevices => _block.Slice(MagicOffset, 6).SequenceEqual("ustar\0"u8) || IsGnu;
 
     private bool IsUstar => _block.Slice(MagicOffset, 8).SequenceEqual("ustar\000"u8);
     private bool IsGnu => _block.Slice(MagicOffset, 8).SequenceEqual("ustar  \0"u8);
@@ -78,6 +78,10 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
             return TryOctal(_block.Slice(Offset, Length), out long stated) && (stated == unsigned || stated == signed);
         }
     }
+
+    /// <summary>Reads every number: some programs stop at one that is none though they do not need it.</summary>
+    /// <exception cref="FormatException">One is none.</exception>
+    internal void CheckNumbers() => _ = (Mode, Uid, Gid, Size, Modified, DeviceMajor, DeviceMinor);
 
     /// <summary>A number of a header or of an old GNU sparse map: octal, or base-256 where the top bit of the first byte is set.</summary>
     internal static bool TryNumber(ReadOnlySpan<byte> field, out long value) => (field[0] & 0x80) != 0 ? TryBase256(field, out value) : TryOctal(field, out value);

@@ -23,7 +23,7 @@ public sealed class LayerReaderTests
         ["K and PAX path"] = (() => new RawTar().Long('K', "target").Pax("path=name").Header('1', "b", 0, "c").End(), ["HardLink name target"]),
         ["a hard link with the size of its file"] = (() => new RawTar().File("a", "text").Header('1', "b", 4, "a").File("c").End(), ["File a 4", "HardLink b a", "File c 0"]),
         ["a target on what is no link"] = (() => new RawTar().Header('0', "a", 0, "b").End(), ["File a 0"]),
-        ["directories by their slash"] = (() => new RawTar().Header('0', "a/").Header('\0', "b/").Header('7', "c/").End(), ["Directory a", "Directory b", "Directory c"]),
+        ["directories by their slash"] = (() => new RawTar().Header('0', "a/").Header('\0', "b/").Long('L', "c/").Header('0', "d").End(), ["Directory a", "Directory b", "Directory c"]),
         ["a contiguous file"] = (() => new RawTar().Header('7', "a", 4).Body("text"u8).End(), ["File a 4"]),
         ["whiteouts"] = (() => new RawTar().File("d/.wh.a").File("d/.wh..wh..opq").Header('1', ".wh.b", 0, ".wh..wh.aufs").End(), ["Whiteout d/a", "Opaque d", "Whiteout b"]),
         ["AUFS' books"] = (() => new RawTar().File(".wh..wh.aufs").Header('5', ".wh..wh.plnk/").File(".wh..wh.plnk/1.2", "text").Header('5', ".wh..wh.orph/").File("a", "b").End(), ["File a 1"]),

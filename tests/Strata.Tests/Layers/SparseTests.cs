@@ -31,7 +31,7 @@ public sealed class SparseTests
             var data = new TheoryData<string, string>();
             foreach (string file in s_files.Keys)
             {
-                foreach (string form in (string[])["old", "0.0", "0.1", "1.0"])
+                foreach (string form in (string[])(s_files[file].Map.Length > 0 ? ["old", "0.0", "0.1", "1.0"] : ["old", "1.0"])) // GNU tar reads an empty PAX map as none
                 {
                     data.Add(form, file);
                 }
@@ -103,6 +103,8 @@ public sealed class SparseTests
     [Theory]
     [InlineData("no number", "GNU.sparse.size=10|GNU.sparse.numblocks=1|GNU.sparse.map=0,x")]
     [InlineData("no number", "GNU.sparse.size=10|GNU.sparse.numblocks=1|GNU.sparse.map=0")]
+    [InlineData("no number", "GNU.sparse.size=10|GNU.sparse.numblocks=0|GNU.sparse.map=")]
+    [InlineData("a sparse file without a map", "GNU.sparse.size=10|GNU.sparse.numblocks=0")]
     [InlineData("claims 2", "GNU.sparse.size=10|GNU.sparse.numblocks=2|GNU.sparse.map=0,0")]
     [InlineData("claims 0", "GNU.sparse.size=10|GNU.sparse.map=0,0")]
     [InlineData("without its size", "GNU.sparse.numblocks=1|GNU.sparse.map=0,0")]
@@ -134,7 +136,7 @@ public sealed class SparseTests
     [Fact]
     public void Holes_have_a_limit_over_all_files_of_a_layer()
     {
-        byte[] tar = Write("0.1", [0, 1], 6000, [1]).Pax("GNU.sparse.size=6000", "GNU.sparse.numblocks=0").Header('0', "second").End();
+        byte[] tar = Write("0.1", [0, 1], 6000, [1]).Pax("GNU.sparse.size=6000", "GNU.sparse.numblocks=1", "GNU.sparse.map=6000,0").Header('0', "second").End();
         Assert.Equal(2, RawTar.Read(tar, new LayerLimits { MaxHoleBytes = 11_999 }).Count);
         StrataException e = Assert.Throws<StrataException>(() => RawTar.Read(tar, new LayerLimits { MaxHoleBytes = 11_998 }));
         Assert.Contains("entry 2 «second»", e.Message, StringComparison.Ordinal);
