@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 
@@ -19,11 +20,12 @@ internal sealed class HashingPipe : Stream
     private readonly long _maxBytes;
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _filler, _hasher;
+    private readonly Chunk[] _chunks = new Chunk[Buffers];
     private readonly Stream _source;
     private Exception? _failure;
     private Chunk? _current;
     private int _at;
-    private bool _atEnd;
+    private bool _atEnd, _disposed;
 
     /// <summary>Starts to read <paramref name="source"/>, which is not disposed. More than <paramref name="maxBytes"/> are not handed out, nor passed over.</summary>
     internal HashingPipe(Stream source, long maxBytes = long.MaxValue, IncrementalHash? hash = null)
@@ -31,7 +33,7 @@ internal sealed class HashingPipe : Stream
         (_source, _maxBytes, _hash) = (source, maxBytes, hash ?? IncrementalHash.CreateHash(HashAlgorithmName.SHA256));
         for (int i = 0; i < Buffers; i++)
         {
-            _free.Add(new Chunk());
+            _free.Add(_chunks[i] = new Chunk());
         }
         _filler = new Thread(Fill) { IsBackground = true, Name = "layer inflate" };
         _hasher = new Thread(Hash) { IsBackground = true, Name = "layer hash" };
@@ -89,11 +91,18 @@ internal sealed class HashingPipe : Stream
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
+        if (disposing && !_disposed)
         {
+            _disposed = true;
             _stop.Cancel();
             _filler.Join();
             _hasher.Join();
+            _current = null;
+            _atEnd = true;
+            foreach (Chunk chunk in _chunks.Where(c => c.Bytes is not null))
+            {
+                ArrayPool<byte>.Shared.Return(chunk.Bytes!);
+            }
             _hash.Dispose();
             _free.Dispose();
             _filled.Dispose();
@@ -162,8 +171,8 @@ internal sealed class HashingPipe : Stream
             while (true)
             {
                 Chunk chunk = _free.Take(_stop.Token);
-                chunk.Bytes ??= GC.AllocateUninitializedArray<byte>(BufferBytes); // most layers are small, and use one or two
-                chunk.Length = _source.ReadAtLeast(chunk.Bytes, BufferBytes, throwOnEndOfStream: false);
+                chunk.Bytes ??= ArrayPool<byte>.Shared.Rent(BufferBytes); // most layers are small, and use one or two
+                chunk.Length = _source.ReadAtLeast(chunk.Bytes.AsSpan(0, BufferBytes), BufferBytes, throwOnEndOfStream: false);
                 _filled.Add(chunk);
                 if (chunk.Length == 0)
                 {
