@@ -70,6 +70,10 @@ internal static class CommandLine
             Help.Write(context, entry.Name, tokens.FirstOrDefault(t => !t.StartsWith('-')));
             return 0;
         }
+        if (RawTail.FindUnknownOption(command, tokens) is { } unknown)
+        {
+            return Usage(context, $"{entry.Name}: unknown option {unknown}", $"strata {entry.Name} --help shows how it is used");
+        }
         ParseResult parsed = command.Parse(tokens);
         if (parsed.Errors.Count > 0)
         {
@@ -221,6 +225,47 @@ internal static class RawTail
         return i >= args.Length || args[i] == "--" ? args : [.. args[..i], "--", .. args[i..]];
     }
 
+    /// <summary>The first word that looks like an option and is none: the parser would take it for an argument. A part's own options count too.</summary>
+    internal static string? FindUnknownOption(Command command, string[] args)
+    {
+        Command at = args.Length > 0 && command.Subcommands.FirstOrDefault(s => s.Name == args[0]) is { } part ? part : command;
+        for (int i = 0; i < args.Length && args[i] != "--"; i++)
+        {
+            if (args[i] is ['-', _, ..] word)
+            {
+                if (!IsKnown(at, word))
+                {
+                    return word.Split('=', 2)[0];
+                }
+                i += TakesNext(at, word) ? 1 : 0;
+            }
+        }
+        return null;
+    }
+
+    private static bool IsKnown(Command command, string word)
+    {
+        if (word.StartsWith("--", StringComparison.Ordinal))
+        {
+            return Find(command, word.Split('=', 2)[0]) is not null;
+        }
+        // Short flags may stand together, the last of them with its value.
+        for (int i = 1; i < word.Length; i++)
+        {
+            if (Find(command, "-" + word[i]) is not { } option)
+            {
+                return false;
+            }
+            if (option.Arity.MaximumNumberOfValues > 0)
+            {
+                return true;
+            }
+        }
+        return true;
+    }
+
+    private static Option? Find(Command command, string name) => command.Options.FirstOrDefault(o => o.Name == name || o.Aliases.Contains(name));
+
     private static bool TakesNext(Command command, string word)
     {
         if (word.StartsWith("--", StringComparison.Ordinal))
@@ -238,5 +283,5 @@ internal static class RawTail
     }
 
     private static bool NeedsValue(Command command, string name)
-        => command.Options.FirstOrDefault(o => o.Name == name || o.Aliases.Contains(name)) is { } option && option.Arity.MinimumNumberOfValues > 0;
+        => Find(command, name) is { } option && option.Arity.MinimumNumberOfValues > 0;
 }
