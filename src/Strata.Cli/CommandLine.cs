@@ -256,7 +256,7 @@ internal static class RawTail
             {
                 return false;
             }
-            if (option.Arity.MaximumNumberOfValues > 0)
+            if (option.Arity.MinimumNumberOfValues > 0)
             {
                 return true;
             }
