@@ -39,7 +39,7 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
     internal bool HasDevices => _block.Slice(MagicOffset, 6).SequenceEqual("ustar\0"u8) || IsGnu;
 
     private bool IsUstar => _block.Slice(MagicOffset, 8).SequenceEqual("ustar\000"u8);
-    private bool IsGnu => _block.Slice(MagicOffset, 8).SequenceEqual("ustar  \0"u8);
+    internal bool IsGnu => _block.Slice(MagicOffset, 8).SequenceEqual("ustar  \0"u8);
 
     /// <summary>The name, joined with ustar's prefix field.</summary>
     /// <exception cref="FormatException">There is something like a prefix where the format has none: some programs would take it.</exception>
@@ -98,28 +98,32 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
     private long Number(int offset, int length, string name)
         => TryNumber(_block.Slice(offset, length), out long value) ? value : throw new FormatException($"the header's {name} is no number, or does not fit into 64 bits");
 
-    // GNU: the top bit marks two's complement, big endian; the bit below it is the sign.
+    // GNU: 0x80 marks a number in base 256, big endian, 0xFF a negative one in two's complement. With other bits in the first byte programs disagree.
     private static bool TryBase256(ReadOnlySpan<byte> field, out long value)
     {
-        byte inverse = (field[0] & 0x40) != 0 ? (byte)0xFF : (byte)0;
-        ulong sum = (byte)((field[0] ^ inverse) & 0x7F);
-        value = 0;
-        foreach (byte b in field[1..])
+        byte sign = field[0] == 0xFF ? (byte)0xFF : (byte)0;
+        int spare = Math.Max(field.Length - sizeof(long), 1);
+        value = sign == 0 ? 0 : -1;
+        if (field[0] is not (0x80 or 0xFF) || field[1..spare].ContainsAnyExcept(sign))
         {
-            if (sum >> 56 != 0)
-            {
-                return false;
-            }
-            sum = (sum << 8) | (byte)(b ^ inverse);
+            return false;
         }
-        value = inverse == 0 ? (long)sum : ~(long)sum;
-        return sum <= long.MaxValue;
+        foreach (byte b in field[spare..])
+        {
+            value = (value << 8) | b;
+        }
+        return (value < 0) == (sign != 0);
     }
 
     private static bool TryOctal(ReadOnlySpan<byte> field, out long value)
     {
         value = 0;
-        field = field.Trim(" \0"u8);
+        field = field.TrimStart((byte)' ');
+        if (field.StartsWith("\0"u8))
+        {
+            return !field.ContainsAnyExcept((byte)0, (byte)' '); // digits behind a NUL count for some programs and not for others
+        }
+        field = field.TrimEnd(" \0"u8);
         foreach (byte digit in field)
         {
             if (digit is < (byte)'0' or > (byte)'7' || value > long.MaxValue >> 3)

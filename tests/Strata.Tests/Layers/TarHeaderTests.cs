@@ -22,7 +22,12 @@ public sealed class TarHeaderTests
     [InlineData("\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff", -1L)]
     [InlineData("\u00ff\u00ff\u00ff\u00ff\u0080\0\0\0\0\0\0\0", long.MinValue)]
     [InlineData("\u00ff\u00ff\u00ff\u00fe\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff", null)]
-    [InlineData("\u0081\0\0\0\0\0\0\0", 1L << 56)]
+    [InlineData("\u0081\0\0\0\0\0\0\0", null)]
+    [InlineData("\u00fe\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff", null)]
+    [InlineData("\u00ff\0\0\0\0\0\0\0", -(1L << 56))]
+    [InlineData("\0000017\0", null)]
+    [InlineData(" \000017\0", null)]
+    [InlineData("        ", 0L)]
     [InlineData("\u0080\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff", 0xFFFFFFFFFFFFFFL)]
     [InlineData("\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00fe", -2L)]
     public void A_number_is_octal_or_base_256(string field, long? expected)
