@@ -18,7 +18,7 @@ public sealed class ProgressTests(ContainerStoreFixture store) : IClassFixture<C
     private async Task<string> RunAsync(string command, bool terminal = true, int columns = 80)
     {
         string script = Path.Combine(store.Folder, "script.sh");
-        await File.WriteAllTextAsync(script, $"export TERM=xterm\n{(terminal ? $"stty rows 20 cols {columns}\n" : "")}{Strata} save -o {store.Folder}/box.tar box\n{command}\n", Cancel);
+        await File.WriteAllTextAsync(script, $"export TERM=xterm\n{(terminal ? $"stty rows 20 cols {columns}\n" : "")}{Strata} save -o {store.Folder}/box.tar box 2>/dev/null\n{command}\n", Cancel);
         ChildResult result = await ChildProcess.RunAsync(new ChildStart
         {
             Program = "/bin/sh",
