@@ -49,61 +49,91 @@ internal static class SeccompPolicy
     ];
 
     // Refused unless the container has the capability: the kernel checks it too, but its check may be inside a user namespace.
-    private static readonly (string Capability, string[] Names)[] s_gated =
+    private static readonly Gate[] s_gated =
     [
-        ("CAP_SYS_ADMIN", [
+        new("CAP_SYS_ADMIN", [
             "bpf", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "listmount", "lookup_dcookie", "mount", "mount_setattr", "move_mount",
             "open_tree", "open_tree_attr", "perf_event_open", "pivot_root", "quotactl", "quotactl_fd", "setdomainname", "sethostname", "setns",
             "statmount", "umount", "umount2", "unshare",
         ]),
-        ("CAP_BPF", ["bpf"]),
-        ("CAP_PERFMON", ["perf_event_open"]),
-        ("CAP_DAC_READ_SEARCH", ["open_by_handle_at"]),
-        ("CAP_SYS_BOOT", ["reboot"]),
-        ("CAP_SYS_CHROOT", ["chroot"]),
-        ("CAP_SYS_MODULE", ["delete_module", "finit_module", "init_module"]),
-        ("CAP_SYS_NICE", ["get_mempolicy", "mbind", "migrate_pages", "move_pages", "set_mempolicy", "set_mempolicy_home_node"]),
-        ("CAP_SYS_PACCT", ["acct"]),
-        ("CAP_SYS_PTRACE", ["kcmp", "pidfd_getfd", "process_madvise"]),
-        ("CAP_SYS_RAWIO", ["ioperm", "iopl"]),
-        ("CAP_SYS_TIME", ["clock_settime", "clock_settime64", "settimeofday", "stime"]),
-        ("CAP_SYS_TTY_CONFIG", ["vhangup"]),
-        ("CAP_SYSLOG", ["syslog"]),
+        new("CAP_BPF", ["bpf"]),
+        new("CAP_PERFMON", ["perf_event_open"]),
+        new("CAP_DAC_READ_SEARCH", ["open_by_handle_at"]),
+        new("CAP_SYS_BOOT", ["reboot"]),
+        new("CAP_SYS_CHROOT", ["chroot"]),
+        new("CAP_SYS_MODULE", ["delete_module", "finit_module", "init_module"]),
+        new("CAP_SYS_NICE", ["get_mempolicy", "mbind", "migrate_pages", "move_pages", "set_mempolicy", "set_mempolicy_home_node"]),
+        new("CAP_SYS_PACCT", ["acct"]),
+        new("CAP_SYS_PTRACE", ["kcmp", "pidfd_getfd", "process_madvise"]),
+        new("CAP_SYS_RAWIO", ["ioperm", "iopl"]),
+        new("CAP_SYS_TIME", ["clock_settime", "clock_settime64", "settimeofday", "stime"]),
+        new("CAP_SYS_TTY_CONFIG", ["vhangup"]),
+        new("CAP_SYSLOG", ["syslog"]),
     ];
 
+    private sealed record Gate(string Capability, string[] Names);
+
     /// <summary>The rule for each known call, in the table's order.</summary>
-    public static ImmutableArray<(Syscall Call, SyscallRule Rule)> For(IReadOnlyCollection<string> capabilities)
+    // Loops and a type of our own: this runs at every start of a container, and LINQ over tuples would be compiled each time.
+    public static RuledCall[] For(IReadOnlyCollection<string> capabilities)
     {
-        HashSet<string> allowedByCapability = [.. s_gated.Where(g => capabilities.Contains(g.Capability)).SelectMany(g => g.Names)];
-        HashSet<string> refused = [.. s_gated.SelectMany(g => g.Names)];
-        refused.ExceptWith(allowedByCapability);
+        var refused = new HashSet<string>(s_refused);
+        foreach (Gate gate in s_gated)
+        {
+            refused.UnionWith(gate.Names);
+        }
+        foreach (Gate gate in s_gated)
+        {
+            if (capabilities.Contains(gate.Capability))
+            {
+                refused.ExceptWith(gate.Names);
+            }
+        }
         refused.UnionWith(s_refused);
         bool namespaces = capabilities.Contains("CAP_SYS_ADMIN");
-        return [.. SyscallTable.All.Select(call => (call, call.Name switch
+        ImmutableArray<Syscall> calls = SyscallTable.All;
+        var rules = new RuledCall[calls.Length];
+        for (int i = 0; i < rules.Length; i++)
         {
-            "clone" when !namespaces => SyscallRule.CloneWithoutNamespaces,
-            "clone3" when !namespaces => SyscallRule.Hide,
-            "personality" => SyscallRule.KnownPersonality,
-            "socket" => SyscallRule.SocketFamily,
-            _ => refused.Contains(call.Name) ? SyscallRule.Refuse : SyscallRule.Allow,
-        }))];
+            rules[i] = new RuledCall(calls[i], calls[i].Name switch
+            {
+                "clone" when !namespaces => SyscallRule.CloneWithoutNamespaces,
+                "clone3" when !namespaces => SyscallRule.Hide,
+                "personality" => SyscallRule.KnownPersonality,
+                "socket" => SyscallRule.SocketFamily,
+                string name => refused.Contains(name) ? SyscallRule.Refuse : SyscallRule.Allow,
+            });
+        }
+        return rules;
     }
 
     /// <summary>The policy as the runtime spec writes it; the runtime compiles it with libseccomp.</summary>
     public static SpecSeccomp ToSpec(IReadOnlyCollection<string> capabilities, ImmutableArray<string> architectures)
     {
-        ILookup<SyscallRule, string> names = For(capabilities).ToLookup(r => r.Rule, r => r.Call.Name);
+        // aarch64 and arm spell some calls in a way of their own.
+        List<string> allowed = ["arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush", "set_tls", "sync_file_range2"], refused = [];
+        bool restrictsClone = false;
+        foreach (RuledCall ruled in For(capabilities))
+        {
+            restrictsClone |= ruled.Rule == SyscallRule.CloneWithoutNamespaces;
+            if (ruled.Rule is SyscallRule.Allow or SyscallRule.Refuse)
+            {
+                (ruled.Rule == SyscallRule.Allow ? allowed : refused).Add(ruled.Call.Name);
+            }
+        }
         const int eperm = 1, enosys = 38;
         ImmutableArray<SpecSyscall>.Builder rules = ImmutableArray.CreateBuilder<SpecSyscall>();
-        // aarch64 and arm spell two calls of their own.
-        rules.Add(new([.. names[SyscallRule.Allow], "arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush", "set_tls", "sync_file_range2"], "SCMP_ACT_ALLOW"));
-        rules.Add(new([.. names[SyscallRule.Refuse]], "SCMP_ACT_ERRNO") { ErrnoRet = eperm });
-        if (names[SyscallRule.CloneWithoutNamespaces].Any())
+        rules.Add(new([.. allowed], "SCMP_ACT_ALLOW"));
+        rules.Add(new([.. refused], "SCMP_ACT_ERRNO") { ErrnoRet = eperm });
+        if (restrictsClone)
         {
             rules.Add(new(["clone"], "SCMP_ACT_ALLOW") { Args = [new SpecSyscallArg(0, NamespaceFlags, "SCMP_CMP_MASKED_EQ") { ValueTwo = 0 }] });
             rules.Add(new(["clone3"], "SCMP_ACT_ERRNO") { ErrnoRet = enosys });
         }
-        rules.AddRange(Personalities.Select(p => new SpecSyscall(["personality"], "SCMP_ACT_ALLOW") { Args = [new(0, p, "SCMP_CMP_EQ")] }));
+        foreach (uint personality in Personalities)
+        {
+            rules.Add(new(["personality"], "SCMP_ACT_ALLOW") { Args = [new(0, personality, "SCMP_CMP_EQ")] });
+        }
         // Arguments of one rule are and-ed, rules are or-ed: below 38, 39, above 40.
         rules.Add(new(["socket"], "SCMP_ACT_ALLOW") { Args = [new(0, RefusedFamilies[0], "SCMP_CMP_LT")] });
         rules.Add(new(["socket"], "SCMP_ACT_ALLOW") { Args = [new(0, RefusedFamilies[0] + 1, "SCMP_CMP_EQ")] });
@@ -111,3 +141,6 @@ internal static class SeccompPolicy
         return new SpecSeccomp("SCMP_ACT_ERRNO", enosys, architectures, rules.DrainToImmutable());
     }
 }
+
+/// <summary>A system call and what the filter does with it.</summary>
+internal readonly record struct RuledCall(Syscall Call, SyscallRule Rule);

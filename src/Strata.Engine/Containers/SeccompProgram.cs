@@ -21,9 +21,8 @@ internal static class SeccompProgram
     /// <summary>The program for a container with these capabilities.</summary>
     public static byte[] Compile(IReadOnlyCollection<string> capabilities)
     {
-        ImmutableArray<(Syscall Call, SyscallRule Rule)> rules = SeccompPolicy.For(capabilities);
-        List<Instruction> x64 = Search(rules.Where(r => r.Call.X64 is not null).Select(r => ((uint)r.Call.X64!.Value, r.Rule)));
-        List<Instruction> x86 = Search(rules.Where(r => r.Call.X86 is not null).Select(r => ((uint)r.Call.X86!.Value, r.Rule)));
+        RuledCall[] rules = SeccompPolicy.For(capabilities);
+        List<Instruction> x64 = Search(rules, call => call.X64), x86 = Search(rules, call => call.X86);
         List<Instruction> program =
         [
             new(LoadWord, 0, 0, ArchitectureOffset),
@@ -48,17 +47,26 @@ internal static class SeccompProgram
         return bytes;
     }
 
-    private static List<Instruction> Search(IEnumerable<(uint Number, SyscallRule Rule)> rules)
+    private static List<Instruction> Search(RuledCall[] calls, Func<Syscall, int?> numberOf)
     {
+        const int NoNumber = int.MaxValue;
+        RuledCall[] rules = [.. calls];
+        int[] numbers = new int[rules.Length];
+        for (int i = 0; i < rules.Length; i++)
+        {
+            numbers[i] = numberOf(rules[i].Call) ?? NoNumber;
+        }
+        Array.Sort(numbers, rules);
         var spans = new List<Stretch> { new(0, SyscallRule.Unknown) };
         uint next = 0;
-        foreach ((uint number, SyscallRule rule) in rules.OrderBy(r => r.Number))
+        for (int i = 0; i < numbers.Length && numbers[i] != NoNumber; i++)
         {
+            uint number = (uint)numbers[i];
             if (number > next)
             {
                 Append(spans, next, SyscallRule.Unknown);
             }
-            Append(spans, number, rule);
+            Append(spans, number, rules[i].Rule);
             next = number + 1;
         }
         Append(spans, next, SyscallRule.Unknown);
@@ -110,10 +118,15 @@ internal static class SeccompProgram
         _ => throw new System.Diagnostics.UnreachableException(rule.ToString()),
     };
 
-    private static List<Instruction> OneOf(ImmutableArray<uint> values, uint found, uint other) =>
-    [
-        new(LoadWord, 0, 0, FirstArgumentOffset),
-        .. values.Select((value, i) => new Instruction(JumpEqual, (byte)(values.Length - i), 0, value)),
-        new(Return, 0, 0, other), new(Return, 0, 0, found),
-    ];
+    private static List<Instruction> OneOf(ImmutableArray<uint> values, uint found, uint other)
+    {
+        List<Instruction> program = [new(LoadWord, 0, 0, FirstArgumentOffset)];
+        for (int i = 0; i < values.Length; i++)
+        {
+            program.Add(new Instruction(JumpEqual, (byte)(values.Length - i), 0, values[i]));
+        }
+        program.Add(new(Return, 0, 0, other));
+        program.Add(new(Return, 0, 0, found));
+        return program;
+    }
 }

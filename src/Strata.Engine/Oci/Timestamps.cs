@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace Strata.Oci;
 
 /// <summary>RFC 3339 as Go writes it (<c>time.RFC3339Nano</c>): up to nine digits of a second, no trailing zeros, <c>Z</c> or an offset.</summary>
@@ -13,7 +11,32 @@ internal static class Timestamps
         {
             return null;
         }
-        return time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'", CultureInfo.InvariantCulture);
+        // By hand, both ways: a record has a time, and a calendar and its formats take longer to make than a listing to print.
+        DateTime utc = time.UtcDateTime;
+        Span<char> text = stackalloc char[28]; // 2006-01-02T15:04:05.1234567Z
+        Put(text, 0, utc.Year, 4);
+        text[4] = '-';
+        Put(text, 5, utc.Month, 2);
+        text[7] = '-';
+        Put(text, 8, utc.Day, 2);
+        text[10] = 'T';
+        Put(text, 11, utc.Hour, 2);
+        text[13] = ':';
+        Put(text, 14, utc.Minute, 2);
+        text[16] = ':';
+        Put(text, 17, utc.Second, 2);
+        int end = SecondsEnd;
+        if (utc.Ticks % TimeSpan.TicksPerSecond is not 0 and long fraction)
+        {
+            text[end] = '.';
+            Put(text, end + 1, fraction, 7);
+            for (end += 8; text[end - 1] == '0';)
+            {
+                end--;
+            }
+        }
+        text[end++] = 'Z';
+        return text[..end].ToString();
     }
 
     // Null where there is none; the text was checked when the document was parsed.
@@ -23,7 +46,7 @@ internal static class Timestamps
     {
         value = default;
         if (text is null || text.Length <= SecondsEnd || text[10] != 'T'
-            || !DateTime.TryParseExact(text.AsSpan(0, SecondsEnd), "yyyy-MM-dd'T'HH:mm:ss", CultureInfo.InvariantCulture, DateTimeStyles.None, out DateTime time))
+            || !TryReadSeconds(text, out DateTime time))
         {
             return false;
         }
@@ -61,11 +84,54 @@ internal static class Timestamps
         {
             return true;
         }
-        if (zone.Length != 6 || zone[0] is not ('+' or '-') || !TimeSpan.TryParseExact(zone[1..], "hh\\:mm", CultureInfo.InvariantCulture, out offset))
+        int hours = zone.Length == 6 && zone[0] is '+' or '-' && zone[3] == ':' ? Digits(zone[1..3]) : -1;
+        int minutes = hours < 0 ? -1 : Digits(zone[4..]);
+        if (hours is < 0 or > 23 || minutes is < 0 or > 59)
         {
             return false;
         }
+        offset = new TimeSpan(hours, minutes, 0);
         offset = zone[0] == '-' ? -offset : offset;
         return true;
+    }
+
+    private static bool TryReadSeconds(ReadOnlySpan<char> text, out DateTime time)
+    {
+        time = default;
+        if (text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':')
+        {
+            return false;
+        }
+        int year = Digits(text[..4]), month = Digits(text[5..7]), day = Digits(text[8..10]);
+        int hour = Digits(text[11..13]), minute = Digits(text[14..16]), second = Digits(text[17..19]);
+        if (year < 1 || month is < 1 or > 12 || day < 1 || day > DateTime.DaysInMonth(year, month) || hour is < 0 or > 23 || minute is < 0 or > 59 || second is < 0 or > 59)
+        {
+            return false;
+        }
+        time = new DateTime(year, month, day, hour, minute, second);
+        return true;
+    }
+
+    // The number, or -1 where something is no digit.
+    private static int Digits(ReadOnlySpan<char> text)
+    {
+        int value = 0;
+        foreach (char c in text)
+        {
+            if (!char.IsAsciiDigit(c))
+            {
+                return -1;
+            }
+            value = (value * 10) + c - '0';
+        }
+        return value;
+    }
+
+    private static void Put(Span<char> text, int at, long value, int digits)
+    {
+        for (int i = at + digits - 1; i >= at; i--, value /= 10)
+        {
+            text[i] = (char)('0' + (value % 10));
+        }
     }
 }

@@ -44,7 +44,7 @@ public sealed class SeccompTests
     {
         byte[] program = SeccompProgram.Compile(capabilities);
         Assert.True(program.Length / 8 <= 4096, "BPF_MAXINSNS");
-        ImmutableArray<(Syscall Call, SyscallRule Rule)> rules = SeccompPolicy.For(capabilities);
+        RuledCall[] rules = SeccompPolicy.For(capabilities);
         foreach ((uint architecture, Func<Syscall, int?> number) in new (uint, Func<Syscall, int?>)[] { (X64, c => c.X64), (X86, c => c.X86) })
         {
             Dictionary<uint, SyscallRule> byNumber = rules.Where(r => number(r.Call) is not null).ToDictionary(r => (uint)number(r.Call)!.Value, r => r.Rule);
