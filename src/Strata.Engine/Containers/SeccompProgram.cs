@@ -49,40 +49,24 @@ internal static class SeccompProgram
 
     private static List<Instruction> Search(RuledCall[] calls, Func<Syscall, int?> numberOf)
     {
-        const int NoNumber = int.MaxValue;
-        RuledCall[] rules = [.. calls];
-        int[] numbers = new int[rules.Length];
-        for (int i = 0; i < rules.Length; i++)
+        const int End = 1024; // above all numbers of both architectures
+        var rules = new SyscallRule[End]; // Unknown where nothing is said
+        foreach (RuledCall ruled in calls)
         {
-            numbers[i] = numberOf(rules[i].Call) ?? NoNumber;
-        }
-        Array.Sort(numbers, rules);
-        var spans = new List<Stretch> { new(0, SyscallRule.Unknown) };
-        uint next = 0;
-        for (int i = 0; i < numbers.Length && numbers[i] != NoNumber; i++)
-        {
-            uint number = (uint)numbers[i];
-            if (number > next)
+            if (numberOf(ruled.Call) is { } number)
             {
-                Append(spans, next, SyscallRule.Unknown);
+                rules[number] = ruled.Rule;
             }
-            Append(spans, number, rules[i].Rule);
-            next = number + 1;
         }
-        Append(spans, next, SyscallRule.Unknown);
+        var spans = new List<Stretch> { new(0, rules[0]) };
+        for (int number = 1; number < End; number++)
+        {
+            if (rules[number] != rules[number - 1])
+            {
+                spans.Add(new Stretch((uint)number, rules[number]));
+            }
+        }
         return Search(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(spans));
-    }
-
-    private static void Append(List<Stretch> spans, uint start, SyscallRule rule)
-    {
-        if (spans[^1].Start == start)
-        {
-            spans[^1] = new Stretch(start, rule);
-        }
-        else if (spans[^1].Rule != rule)
-        {
-            spans.Add(new Stretch(start, rule));
-        }
     }
 
     private static List<Instruction> Search(ReadOnlySpan<Stretch> spans)

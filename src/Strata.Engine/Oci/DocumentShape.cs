@@ -8,17 +8,14 @@ namespace Strata.Oci;
 /// </summary>
 internal sealed class DocumentShape
 {
-    private readonly Dictionary<string, DocumentShape> _fields;
+    private readonly Dictionary<string, DocumentShape> _fields = new(StringComparer.Ordinal);
     // Lower-case name of a field of the spec → the name.
-    private readonly Dictionary<string, string> _folded;
+    private readonly Dictionary<string, string> _folded = new(StringComparer.Ordinal);
     private readonly bool _isMap;
 
-    private DocumentShape(bool isMap, params (string Name, DocumentShape Shape)[] fields)
-    {
-        _isMap = isMap;
-        _fields = fields.ToDictionary(f => f.Name, f => f.Shape, StringComparer.Ordinal);
-        _folded = fields.ToDictionary(f => Fold(f.Name), f => f.Name, StringComparer.Ordinal);
-    }
+    private DocumentShape(bool isMap) => _isMap = isMap;
+
+    private sealed record Field(string Name, DocumentShape Shape);
 
     /// <summary>An object nothing is known of.</summary>
     public static DocumentShape Any { get; } = new(isMap: false);
@@ -31,32 +28,49 @@ internal sealed class DocumentShape
 
     private static readonly DocumentShape s_platform = Of([], "architecture", "os", "os.version", "os.features", "variant");
 
-    private static readonly DocumentShape s_container = Of([("ExposedPorts", s_map), ("Volumes", s_map), ("Labels", s_map),
-        ("Healthcheck", Of([], "Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"))],
+    private static readonly DocumentShape s_container = Of([new("ExposedPorts", s_map), new("Volumes", s_map), new("Labels", s_map),
+        new("Healthcheck", Of([], "Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"))],
         "User", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal", "ArgsEscaped", "OnBuild", "Shell");
 
     /// <summary>A descriptor.</summary>
-    public static DocumentShape Descriptor { get; } = Of([("platform", s_platform), ("annotations", s_map)],
+    public static DocumentShape Descriptor { get; } = Of([new("platform", s_platform), new("annotations", s_map)],
         "mediaType", "digest", "size", "urls", "data", "artifactType");
 
     /// <summary>An image manifest.</summary>
-    public static DocumentShape Manifest { get; } = Of([("config", Descriptor), ("layers", Descriptor), ("subject", Descriptor), ("annotations", s_map)],
+    public static DocumentShape Manifest { get; } = Of([new("config", Descriptor), new("layers", Descriptor), new("subject", Descriptor), new("annotations", s_map)],
         "schemaVersion", "mediaType", "artifactType", "manifests");
 
     /// <summary>An index.</summary>
-    public static DocumentShape Index { get; } = Of([("manifests", Descriptor), ("subject", Descriptor), ("annotations", s_map)],
+    public static DocumentShape Index { get; } = Of([new("manifests", Descriptor), new("subject", Descriptor), new("annotations", s_map)],
         "schemaVersion", "mediaType", "artifactType", "layers", "config");
 
     /// <summary>An image config.</summary>
-    public static DocumentShape Config { get; } = Of([("config", s_container), ("container_config", s_container), ("rootfs", Of([], "type", "diff_ids")),
-        ("history", Of([], "created", "created_by", "author", "comment", "empty_layer"))],
+    public static DocumentShape Config { get; } = Of([new("config", s_container), new("container_config", s_container), new("rootfs", Of([], "type", "diff_ids")),
+        new("history", Of([], "created", "created_by", "author", "comment", "empty_layer"))],
         "created", "author", "architecture", "os", "os.version", "os.features", "variant");
 
     /// <summary>The file oci-layout.</summary>
     public static DocumentShape Layout { get; } = Of([], "imageLayoutVersion");
 
-    private static DocumentShape Of((string, DocumentShape)[] objects, params string[] values)
-        => new(isMap: false, [.. objects, .. values.Select(v => (v, s_value))]);
+    private static DocumentShape Of(Field[] objects, params string[] values)
+    {
+        var shape = new DocumentShape(isMap: false);
+        foreach (Field field in objects)
+        {
+            shape.Add(field.Name, field.Shape);
+        }
+        foreach (string name in values)
+        {
+            shape.Add(name, s_value);
+        }
+        return shape;
+    }
+
+    private void Add(string name, DocumentShape shape)
+    {
+        _fields.Add(name, shape);
+        _folded.Add(Fold(name), name);
+    }
 
     private sealed class Frame(DocumentShape shape, bool isArray)
     {
