@@ -20,10 +20,10 @@ public sealed class BadInputTests(SeedStore store)
     [Fact]
     public void A_missing_crun_is_named_with_its_package()
     {
-        string box = store.Busybox;
-        Outcome failed = SeedStore.Exec(SeedStore.Binary, null, "--root", store.Root, "--runtime", "crun-that-is-not-there", "run", "--rm", box, "true").Fails(125);
+        using var alone = new SeedStore();
+        Outcome failed = alone.Run("--runtime", "crun-that-is-not-there", "run", "--rm", alone.Busybox, "true").Fails(125);
         Assert.Contains("crun-that-is-not-there", failed.Err, StringComparison.Ordinal);
-        Assert.Equal("", store.Run("ps", "-aq", "--filter", "status=created").Ok().Out);
+        Assert.Equal("", alone.Run("ps", "-aq").Ok().Out);
     }
 
     [Theory]
@@ -54,13 +54,18 @@ public sealed class BadInputTests(SeedStore store)
     [Fact]
     public void A_failed_step_names_file_line_command_and_exit_code_and_leaves_nothing()
     {
-        string[] active = Directory.GetDirectories(Path.Combine(store.Root, "active"), "build-*");
-        Outcome failed = store.Build("bad-run", $"FROM {store.Busybox}\n# why\nRUN echo before; exit 42\n").Fails(1);
+        using var alone = new SeedStore();
+        string box = alone.Busybox;
+        string[] before = Entries(alone.Root);
+        Outcome failed = alone.Build("bad-run", $"FROM {box}\n# why\nRUN echo before; exit 42\n").Fails(1);
         Assert.Contains("Dockerfile:3", failed.Err, StringComparison.Ordinal);
         Assert.Contains("exit 42", failed.Err, StringComparison.Ordinal);
         Assert.Contains("42", failed.Err.Replace("exit 42", "", StringComparison.Ordinal), StringComparison.Ordinal);
-        Assert.DoesNotContain(Mounts.ReadTable(), m => m.Target.StartsWith(store.Root, StringComparison.Ordinal) && m.Target.Contains("build-", StringComparison.Ordinal));
-        Assert.NotNull(active);
+        Assert.DoesNotContain(Mounts.ReadTable(), m => m.Target.StartsWith(alone.Root, StringComparison.Ordinal));
+        Assert.Equal(before, Entries(alone.Root));
+
+        static string[] Entries(string root) =>
+            [.. Directory.GetFileSystemEntries(root, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
     }
 
     [Fact]

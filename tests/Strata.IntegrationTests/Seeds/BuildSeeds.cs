@@ -99,12 +99,11 @@ public sealed class BuildSeeds(SeedStore store)
     [InlineData("F3_a_comment_behind_from", "FROM ubuntu:14.04 #基础镜像\nRUN true\n", "FROM requires either one or three arguments", "FROM ubuntu:14.04")]
     public void F_a_trap_gets_dockers_error_and_the_corrected_line(string name, string dockerfile, string error, string corrected)
     {
-        string before = store.Run("images", "-aq").Ok().Out;
-        Outcome failed = store.Build(name.ToLowerInvariant(), dockerfile, ("hello", "x")).Fails(1);
+        using var alone = new SeedStore();
+        Outcome failed = alone.Build(name.ToLowerInvariant(), dockerfile, ("hello", "x")).Fails(1);
         Assert.Contains(error, failed.Err, StringComparison.OrdinalIgnoreCase);
         Assert.Contains(corrected, failed.Err, StringComparison.Ordinal);
-        Assert.Equal("", store.Run("images", "-q", name.ToLowerInvariant()).Ok().Out);
-        Assert.NotNull(before);
+        Assert.Equal("", alone.Run("images", "-aq").Ok().Out);
     }
 
     [Fact]

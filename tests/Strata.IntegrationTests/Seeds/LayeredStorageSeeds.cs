@@ -96,11 +96,12 @@ public sealed class LayeredStorageSeeds(SeedStore store)
     [Fact]
     public void B8_an_image_built_before_is_the_base_of_a_new_one()
     {
-        store.Build("b8mine:1", $"FROM {store.Busybox}\nRUN dd if=/dev/urandom of=/big bs=1M count=8\n").Ok();
-        long before = DiskUsage();
-        store.Build("b8next", "FROM b8mine:1\nRUN echo small >/small\n").Ok();
-        Assert.Equal(store.Layers("b8mine:1"), store.Layers("b8next")[..^1]);
-        Assert.True(DiskUsage() - before < 1_000_000, "the base's 8 MiB layer was copied");
+        using var alone = new SeedStore();
+        alone.Build("b8mine:1", $"FROM {alone.Busybox}\nRUN dd if=/dev/urandom of=/big bs=1M count=8\n").Ok();
+        long before = FileSystems.GetDiskUsage(alone.Root);
+        alone.Build("b8next", "FROM b8mine:1\nRUN echo small >/small\n").Ok();
+        Assert.Equal(alone.Layers("b8mine:1"), alone.Layers("b8next")[..^1]);
+        Assert.InRange(FileSystems.GetDiskUsage(alone.Root) - before, 1, 1_000_000);
     }
 
     [Fact]
@@ -160,8 +161,6 @@ public sealed class LayeredStorageSeeds(SeedStore store)
     private static string Name(string line) => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^1].Trim('/');
 
     private string BlobOf(string digest) => Path.Combine(store.Root, "blobs", "sha256", digest[7..9], digest[7..]);
-
-    private long DiskUsage() => FileSystems.GetDiskUsage(store.Root);
 
     private IEnumerable<ulong> TreeInodes()
         => Directory.GetFiles(store.Root, "one", SearchOption.AllDirectories).Where(f => File.ReadAllText(f) == "b2\n").Select(f => FileSystems.TryGetStatus(f)!.Value.Inode);
