@@ -144,17 +144,7 @@ public sealed partial class Engine
         IReadOnlyList<CommittedSnapshot> stack = ((snapshot as CommittedSnapshot) ?? snapshot.Parent)?.Stack ?? [];
         PathOrigin? origin = await Snapshots.WhereAsync(snapshot, path, cancellationToken).ConfigureAwait(false);
         string real = origin?.Path ?? path;
-        var answers = new List<PathAnswer>();
-        IReadOnlyList<string> directories = Snapshots.GetDirectories(snapshot);
-        for (int i = directories.Count - 1; i >= 0; i--)
-        {
-            using Linux.RootedDirectory layer = Linux.RootedDirectory.Open(directories[i]);
-            if (layer.TryGetStatus(real) is { } status)
-            {
-                answers.Add(new PathAnswer(i + 1, i < stack.Count ? stack[i].DiffId : null, real, status, IsAnswer: origin is not null && origin.Layer == i, IsWhiteout: LayerStack.IsWhiteout(status)));
-            }
-        }
-        return answers;
+        return [.. Snapshots.GetAnswers(snapshot, real).Select(a => new PathAnswer(a.Layer + 1, a.Layer < stack.Count ? stack[a.Layer].DiffId : null, real, a.Status, IsAnswer: origin?.Layer == a.Layer, a.IsWhiteout))];
     }
 
     /// <summary>Gives an image another name.</summary>

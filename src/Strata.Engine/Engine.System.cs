@@ -75,6 +75,7 @@ public sealed partial class Engine
         var problems = new List<StoreProblem>();
         CommittedSnapshot? top = await Snapshots.TryGetAsync(image.Config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false);
         IReadOnlyList<string> trees = top is null ? [] : Snapshots.GetDirectories(top);
+        int hidden = image.Manifest.Layers.Length - trees.Count; // below a layer with an opaque root nothing is seen
         for (int i = 0; i < image.Manifest.Layers.Length; i++)
         {
             Descriptor layer = image.Manifest.Layers[i];
@@ -83,7 +84,7 @@ public sealed partial class Engine
                 Stream blob = await Content.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
                 await using (blob.ConfigureAwait(false))
                 {
-                    problems.AddRange(TreeVerifier.Verify(blob, image.Config.RootFs.DiffIds[i], i < trees.Count ? trees[i] : null, i + 1));
+                    problems.AddRange(TreeVerifier.Verify(blob, image.Config.RootFs.DiffIds[i], i >= hidden ? trees[i - hidden] : null, i + 1));
                 }
             }
             catch (StrataException e)

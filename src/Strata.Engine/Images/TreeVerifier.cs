@@ -3,6 +3,7 @@ using Strata.Content;
 using Strata.Layers;
 using Strata.Linux;
 using Strata.Oci;
+using Strata.Snapshots;
 
 namespace Strata.Images;
 
@@ -18,8 +19,9 @@ internal static class TreeVerifier
     internal static List<StoreProblem> Verify(Stream blob, Digest diffId, string? tree, int number)
     {
         using RootedDirectory? root = tree is null ? null : RootedDirectory.Open(tree);
+        LayerMarks? marks = tree is null ? null : LayerMarks.TryRead(tree); // where the files do not say what is deleted
         using var reader = new LayerReader(blob);
-        var comparison = new Comparison(root);
+        var comparison = new Comparison(root, marks);
         while (reader.Read() is { } entry)
         {
             comparison.Add(entry, entry is FileEntry ? reader.Content : Stream.Null);
@@ -32,7 +34,7 @@ internal static class TreeVerifier
         return problems;
     }
 
-    private sealed class Comparison(RootedDirectory? root)
+    private sealed class Comparison(RootedDirectory? root, LayerMarks? marks)
     {
         // What the archive says about each path, and what is wrong with it on disk. The last entry of a name wins, as it does when unpacking.
         private readonly SortedDictionary<string, (LayerEntry Entry, string? Problem)> _entries = new(StringComparer.Ordinal);
@@ -71,7 +73,7 @@ internal static class TreeVerifier
             {
                 _linked.Add(link.Target);
             }
-            _entries[entry.Path] = (entry, Differs(root, entry, content));
+            _entries[entry.Path] = (entry, entry is WhiteoutEntry && marks?.IsWhiteout(entry.Path) == true ? null : Differs(root, entry, content));
         }
 
         internal IEnumerable<(string Path, string What)> Finish()
@@ -115,7 +117,7 @@ internal static class TreeVerifier
             }
         }
 
-        private bool IsOpaque(string path) => path.Length == 0 || (root!.TryGetStatus(path) is { Kind: FileKind.Directory } && root.TryGetXattr(path, "trusted.overlay.opaque") is [(byte)'y']);
+        private bool IsOpaque(string path) => path.Length == 0 || marks?.IsOpaque(path) == true || (root!.TryGetStatus(path) is { Kind: FileKind.Directory } && root.TryGetXattr(path, "trusted.overlay.opaque") is [(byte)'y']);
     }
 
     private static string? Differs(RootedDirectory root, LayerEntry entry, Stream content)

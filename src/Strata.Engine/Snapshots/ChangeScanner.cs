@@ -5,15 +5,19 @@ using Strata.Linux;
 
 namespace Strata.Snapshots;
 
-/// <summary>Reads an overlay's upper directory: what changed against the layers below, as a list or as a layer.</summary>
-internal sealed class ChangeScanner : IDisposable
+/// <summary>What a writable directory changed against the layers below, as a list or as a layer. How that is found out is the subclasses' part.</summary>
+internal abstract class ChangeScanner : IDisposable
 {
     private const int DefaultMode = 0b111_101_101;
     private readonly RootedDirectory _upper;
     private readonly LayerStack _lower;
     private readonly Dictionary<(ulong Device, ulong Inode), string> _links = [];
 
-    internal ChangeScanner(string upper, LayerStack lower) => (_upper, _lower) = (RootedDirectory.Open(upper), lower);
+    private protected ChangeScanner(string upper, LayerStack lower) => (_upper, _lower) = (RootedDirectory.Open(upper), lower);
+
+    private protected RootedDirectory Upper => _upper;
+
+    private protected LayerStack Lower => _lower;
 
     public void Dispose()
     {
@@ -31,7 +35,7 @@ internal sealed class ChangeScanner : IDisposable
         }
         foreach (Item item in Walk())
         {
-            if (item.Status is null || LayerStack.IsWhiteout(item.Status.Value))
+            if (item.IsDeletion)
             {
                 if (item.Below is not null)
                 {
@@ -60,19 +64,18 @@ internal sealed class ChangeScanner : IDisposable
         foreach (Item item in Walk())
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (item.Status is not { } status)
+            if (item.IsDeletion ? item.Below is null || item.IsInOpaque : item.Status!.Value.Kind == FileKind.Socket)
             {
-                continue; // its directory's opaque marker says it
-            }
-            if (LayerStack.IsWhiteout(status) ? item.Below is null || item.IsInOpaque : status.Kind == FileKind.Socket)
-            {
-                leftOut.Add(item.Path);
+                if (item.Status is not null) // else its directory's opaque marker says it
+                {
+                    leftOut.Add(item.Path);
+                }
                 continue;
             }
             any = true;
-            if (!LayerStack.IsWhiteout(status))
+            if (!item.IsDeletion)
             {
-                WriteNode(layer, item, status, options);
+                WriteNode(layer, item, item.Status!.Value, options);
                 continue;
             }
             layer.Write(new WhiteoutEntry(item.Path));
@@ -83,37 +86,6 @@ internal sealed class ChangeScanner : IDisposable
             }
         }
         return any ? new ChangesRecord(layer.ContentBytes, TreeRecord.Encode(leftOut), rootIsWritten ? [] : [[]], TreeRecord.Encode([.. hiding.Distinct()]), options.ClampModified) : null;
-    }
-
-    /// <summary>Makes the directory what its layer says: without what was left out, with the times that were clamped.</summary>
-    internal void Settle(ChangesRecord changes)
-    {
-        foreach (byte[] path in changes.LeftOut)
-        {
-            _upper.Remove(LinuxPath.Decode(path));
-        }
-        FileTime newest = default;
-        var clamped = new List<(string Path, FileTime Time)>();
-        foreach (Item item in Walk())
-        {
-            if (item.Status is not { } status || LayerStack.IsWhiteout(status))
-            {
-                continue;
-            }
-            FileTime time = Clamp(status.Modified, changes.Clamp);
-            // All again, last to first: what is removed or set above has changed the times of directories.
-            if (changes.Clamp is not null || changes.LeftOut.Length > 0)
-            {
-                clamped.Add((item.Path, time));
-            }
-            newest = !item.Path.Contains('/', StringComparison.Ordinal) && Compare(time, newest) > 0 ? time : newest;
-        }
-        clamped.Reverse();
-        clamped.ForEach(c => _upper.SetTimes(c.Path, c.Time));
-        if (changes.Implied.Length > 0)
-        {
-            _upper.SetTimes("", newest); // no entry says it: as extracting the layer would set it
-        }
     }
 
     private void WriteNode(LayerWriter layer, Item item, FileStatus status, SnapshotDiffOptions options)
@@ -145,6 +117,8 @@ internal sealed class ChangeScanner : IDisposable
             case FileKind.SymbolicLink:
                 layer.Write(new SymbolicLinkEntry(path, metadata, _upper.ReadLink(path)));
                 break;
+            case FileKind.CharacterDevice when LayerStack.IsWhiteout(status):
+                throw new StrataException(ErrorKind.Invalid, $"write layer: «{path}»: character device 0:0 is overlayfs' whiteout: no layer can have it") { Hint = $"remove it: rm '/{path}'" };
             default:
                 layer.Write(new DeviceEntry(path, metadata, status.Kind, status.DeviceMajor, status.DeviceMinor));
                 break;
@@ -156,12 +130,12 @@ internal sealed class ChangeScanner : IDisposable
             [.. Xattrs(_upper.GetXattrs(path)).Select(x => KeyValuePair.Create(x.Key, ImmutableArray.Create(x.Value)))]);
 
     // All but overlayfs' own, which are how it keeps its books and nothing of the file.
-    private static IEnumerable<KeyValuePair<string, byte[]>> Xattrs(IReadOnlyList<KeyValuePair<string, byte[]>> all)
+    private protected static IEnumerable<KeyValuePair<string, byte[]>> Xattrs(IReadOnlyList<KeyValuePair<string, byte[]>> all)
         => all.Where(x => !x.Key.StartsWith(OverlayXattrs.Prefix, StringComparison.Ordinal));
 
-    private static FileTime Clamp(FileTime time, FileTime? latest) => latest is { } limit && Compare(time, limit) > 0 ? limit : time;
+    private protected static FileTime Clamp(FileTime time, FileTime? latest) => latest is { } limit && Compare(time, limit) > 0 ? limit : time;
 
-    private static int Compare(FileTime left, FileTime right) => (left.Seconds, left.Nanoseconds).CompareTo((right.Seconds, right.Nanoseconds));
+    private protected static int Compare(FileTime left, FileTime right) => (left.Seconds, left.Nanoseconds).CompareTo((right.Seconds, right.Nanoseconds));
 
     // Time aside: that changes with everything that is made in it.
     private bool RootLooksOther()
@@ -175,47 +149,17 @@ internal sealed class ChangeScanner : IDisposable
             || !Xattrs(_upper.GetXattrs("")).SequenceEqual(_lower.GetXattrs(lower), XattrComparer.Instance);
     }
 
-    private bool IsOpaque(string path) => _upper.TryGetXattr(path, OverlayXattrs.Opaque) is [(byte)'y'];
+    /// <summary>Whether a directory hides all that the layers below have in it.</summary>
+    private protected abstract bool IsOpaque(string path);
 
-    /// <summary>A path of the upper directory, or (status null) one that an opaque directory hides; and what is there below.</summary>
-    private sealed record Item(string Path, FileStatus? Status, LayerStack.Level? Below, bool IsInOpaque);
+    /// <summary>All that changed, a directory before what is in it, in the order of bytes; directories on the way to a change, too.</summary>
+    private protected abstract IEnumerable<Item> Walk();
 
-    // Goes down in the layers below at the same time: a name costs one look, and none where its directory is new.
-    private IEnumerable<Item> Walk()
-    {
-        var open = new Stack<(IEnumerator<string> Names, LayerStack.Level? Below, bool IsOpaque)>();
-        open.Push(Names("", _lower.Count > 0 ? _lower.Root() : null, isOpaque: false));
-        while (open.TryPeek(out (IEnumerator<string> Names, LayerStack.Level? Below, bool IsOpaque) at))
-        {
-            if (!at.Names.MoveNext())
-            {
-                open.Pop().Names.Dispose();
-                continue;
-            }
-            string path = at.Names.Current;
-            LayerStack.Level? below = at.Below is null ? null : _lower.Step(at.Below, path[(path.LastIndexOf('/') + 1)..]);
-            FileStatus? status = _upper.TryGetStatus(path);
-            if (status is null && !at.IsOpaque)
-            {
-                continue; // a running container took it away meanwhile
-            }
-            yield return new Item(path, status, below, at.IsOpaque);
-            if (status is { Kind: FileKind.Directory })
-            {
-                LayerStack.Level? joined = below is { Status.Kind: FileKind.Directory } ? below : null;
-                open.Push(Names(path, joined, joined is not null && IsOpaque(path)));
-            }
-        }
-    }
-
-    private (IEnumerator<string> Names, LayerStack.Level? Below, bool IsOpaque) Names(string directory, LayerStack.Level? below, bool isOpaque)
-    {
-        string prefix = directory.Length == 0 ? "" : directory + "/";
-        IEnumerable<string> names = _upper.GetNames(directory);
-        if (isOpaque)
-        {
-            names = names.Union(_lower.GetNames(below!), StringComparer.Ordinal);
-        }
-        return (names.Order(Comparer<string>.Create(LinuxPath.Compare)).Select(name => prefix + name).GetEnumerator(), below, isOpaque);
-    }
+    /// <summary>A path with what is there, and with what is there below. Status null: nothing is.</summary>
+    /// <param name="Path">Relative.</param>
+    /// <param name="Status">Of the writable directory.</param>
+    /// <param name="Below">Of the layers below.</param>
+    /// <param name="IsDeletion">It says that nothing is there.</param>
+    /// <param name="IsInOpaque">Its directory hides what is below anyway.</param>
+    private protected sealed record Item(string Path, FileStatus? Status, LayerStack.Level? Below, bool IsDeletion, bool IsInOpaque = false);
 }

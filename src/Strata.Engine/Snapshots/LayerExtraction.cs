@@ -5,15 +5,15 @@ using Strata.Linux;
 
 namespace Strata.Snapshots;
 
-/// <summary>What the directory that a layer goes into will be.</summary>
-internal enum ExtractionKind
+/// <summary>How a directory that a layer goes into says what the layer deletes.</summary>
+internal enum WhiteoutForm
 {
-    /// <summary>A file system of its own, which may have files: whiteouts remove.</summary>
-    Plain,
-    /// <summary>An overlay lower; what lies below is not known.</summary>
-    OverlayAlone,
-    /// <summary>An overlay lower on a stack that is known.</summary>
-    OverlayOnStack,
+    /// <summary>Not at all: it is a file system of its own, which may have files, and what is deleted goes.</summary>
+    Applied,
+    /// <summary>As overlayfs reads it: character device 0:0, trusted.overlay.opaque.</summary>
+    Overlay,
+    /// <summary>By a list beside the files (<see cref="LayerMarks"/>): some file systems let nobody make overlayfs' whiteouts.</summary>
+    Marks,
 }
 
 /// <summary>A layer has a hard link to a file that it does not have itself.</summary>
@@ -32,7 +32,9 @@ internal sealed class LayerExtraction
     private readonly RootedDirectory _target;
     private readonly ExtractOptions _options;
     private readonly LayerStack? _below;
-    private readonly bool _overlay;
+    private readonly WhiteoutForm _form;
+    private readonly bool _isLayer; // one of a stack, and no file system of its own
+    private readonly List<string> _whiteouts = [], _opaques = [];
     private readonly byte[] _copy = new byte[CopyBytes];
     private readonly Folder _root;
     private readonly HashSet<string> _copiedUp = new(StringComparer.Ordinal);
@@ -41,11 +43,11 @@ internal sealed class LayerExtraction
     private Folder? _lastFolder;
     private long _contentBytes;
 
-    internal LayerExtraction(RootedDirectory target, ExtractOptions options, ExtractionKind kind, LayerStack? below)
+    internal LayerExtraction(RootedDirectory target, ExtractOptions options, WhiteoutForm form, LayerStack? below)
     {
-        (_target, _options, _below, _overlay) = (target, options, below, kind != ExtractionKind.Plain);
-        _root = new Folder(null, "", "") { IsMade = _overlay };
-        if (_overlay)
+        (_target, _options, _below, _form, _isLayer) = (target, options, below, form, form != WhiteoutForm.Applied);
+        _root = new Folder(null, "", "") { IsMade = _isLayer };
+        if (_isLayer)
         {
             Dress(_root);
         }
@@ -71,7 +73,7 @@ internal sealed class LayerExtraction
             PutWhiteout(parent, name, real);
             return;
         }
-        if (!_overlay)
+        if (!_isLayer)
         {
             Evict(parent, name, real);
             _own.Add(real);
@@ -80,7 +82,7 @@ internal sealed class LayerExtraction
         {
             PutNode(parent, real, (NodeEntry)entry, content);
         }
-        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _overlay)
+        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _isLayer)
         {
             // An archive that has a name twice, which is rare: asking before each of its entries would cost more.
             Evict(parent, name, real);
@@ -110,7 +112,7 @@ internal sealed class LayerExtraction
                 continue;
             }
             bool seesBelow = SeesBelow(folder);
-            if (_overlay && seesBelow && WriteWhiteouts(folder))
+            if (_isLayer && seesBelow && WriteWhiteouts(folder))
             {
                 hiding.Add(folder.Path);
             }
@@ -118,9 +120,9 @@ internal sealed class LayerExtraction
             {
                 implied.Add(folder.Path);
             }
-            if (_overlay && folder.IsOpaque && folder.Parent is not null)
+            if (_isLayer && folder.IsOpaque && folder.Parent is not null)
             {
-                _target.SetXattr(folder.Path, OverlayXattrs.Opaque, "y"u8);
+                SetOpaque(folder.Path);
             }
             pending.Push((folder, true));
             foreach (Folder child in folder.Children.Values)
@@ -128,7 +130,19 @@ internal sealed class LayerExtraction
                 pending.Push((child, false));
             }
         }
-        return new ExtractedTree(_contentBytes, _root.IsOpaque, implied, hiding);
+        return new ExtractedTree(_contentBytes, _root.IsOpaque, implied, hiding, new LayerMarks(_whiteouts, _opaques));
+    }
+
+    private void SetOpaque(string path)
+    {
+        if (_form == WhiteoutForm.Overlay)
+        {
+            _target.SetXattr(path, OverlayXattrs.Opaque, "y"u8);
+        }
+        else
+        {
+            _opaques.Add(path);
+        }
     }
 
     private void PutNode(Folder parent, string path, NodeEntry entry, Stream content)
@@ -210,12 +224,12 @@ internal sealed class LayerExtraction
         {
             return known;
         }
-        if (!_overlay && _target.TryGetStatus(real) is { Kind: FileKind.Directory })
+        if (!_isLayer && _target.TryGetStatus(real) is { Kind: FileKind.Directory })
         {
             return parent.Add(name);
         }
         bool replaces = false;
-        if (!_overlay)
+        if (!_isLayer)
         {
             Evict(parent, name, real);
         }
@@ -223,7 +237,7 @@ internal sealed class LayerExtraction
         {
             _target.CreateDirectory(real, metadata.Mode);
         }
-        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _overlay)
+        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _isLayer)
         {
             Evict(parent, name, real);
             _target.CreateDirectory(real, metadata.Mode);
@@ -251,7 +265,7 @@ internal sealed class LayerExtraction
             _target.CreateHardLink(path, existing);
             return;
         }
-        if (_overlay && _below is null)
+        if (_isLayer && _below is null)
         {
             throw new NeedsLayersBelowException();
         }
@@ -276,7 +290,7 @@ internal sealed class LayerExtraction
 
     private void PutWhiteout(Folder parent, string name, string path)
     {
-        if (_overlay)
+        if (_isLayer)
         {
             parent.Hide(name);
         }
@@ -288,7 +302,7 @@ internal sealed class LayerExtraction
 
     private void PutOpaque(string path)
     {
-        if (!_overlay)
+        if (!_isLayer)
         {
             if (_target.TryGetStatus(path) is { Kind: FileKind.Directory })
             {
@@ -348,7 +362,7 @@ internal sealed class LayerExtraction
         (_lastParent, _lastFolder) = (null, null);
     }
 
-    // True where a whiteout was written. One that hides nothing is left out where that is known.
+    // True where overlayfs' whiteouts were written. One that hides nothing is left out where that is known.
     private bool WriteWhiteouts(Folder folder)
     {
         bool any = false;
@@ -370,6 +384,11 @@ internal sealed class LayerExtraction
             }
             if (_below is null || _below.TryFind(path)?.Path == path)
             {
+                if (_form == WhiteoutForm.Marks)
+                {
+                    _whiteouts.Add(path);
+                    continue;
+                }
                 _target.CreateNode(path, FileKind.CharacterDevice, 0, 0, 0);
                 any = true;
             }
@@ -532,7 +551,7 @@ internal sealed class LayerExtraction
     private (uint Uid, uint Gid) Owner(EntryMetadata metadata) => _options.Owner ?? (metadata.Uid, metadata.Gid);
 
     // What root makes is root's, except in a set-gid directory, which gives its group to what is made in it. Of a plain target nothing is known.
-    private bool MustSetOwner(Folder? parent, uint uid, uint gid) => uid != 0 || gid != 0 || parent is null or { SetsGid: true } || !_overlay;
+    private bool MustSetOwner(Folder? parent, uint uid, uint gid) => uid != 0 || gid != 0 || parent is null or { SetsGid: true } || !_isLayer;
 
     private static FileTime Later(FileTime? one, FileTime other)
         => one is { } time && (time.Seconds, time.Nanoseconds).CompareTo((other.Seconds, other.Nanoseconds)) >= 0 ? time : other;

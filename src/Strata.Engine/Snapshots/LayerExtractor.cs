@@ -14,18 +14,18 @@ public static class LayerExtractor
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(options);
-        var extraction = new LayerExtraction(target, options, options.OverlayWhiteouts ? ExtractionKind.OverlayAlone : ExtractionKind.Plain, below: null);
+        var extraction = new LayerExtraction(target, options, options.OverlayWhiteouts ? WhiteoutForm.Overlay : WhiteoutForm.Applied, below: null);
         Run(layer, extraction, cancellationToken);
         return extraction.Finish().ContentBytes;
     }
 
     /// <summary>
-    /// Extracts a layer into an empty directory as a lower of overlayfs. Without <paramref name="below"/> the tree is good for every stack that fits what
+    /// Extracts a layer into an empty directory as one of a stack. Without <paramref name="below"/> the tree is good for every stack that fits what
     /// it says of itself; with it, for that stack only. Null: the layer has hard links to files below, so it cannot be extracted alone.
     /// </summary>
-    internal static ExtractedTree? TryExtractTree(LayerReader layer, RootedDirectory target, LayerStack? below, CancellationToken cancellationToken)
+    internal static ExtractedTree? TryExtractTree(LayerReader layer, RootedDirectory target, WhiteoutForm form, LayerStack? below, CancellationToken cancellationToken)
     {
-        var extraction = new LayerExtraction(target, new ExtractOptions { OverlayWhiteouts = true }, below is null ? ExtractionKind.OverlayAlone : ExtractionKind.OverlayOnStack, below);
+        var extraction = new LayerExtraction(target, new ExtractOptions(), form, below);
         try
         {
             Run(layer, extraction, cancellationToken);
@@ -69,8 +69,9 @@ public sealed record ExtractOptions
 /// <param name="ContentBytes">Bytes of its regular files.</param>
 /// <param name="HidesAllBelow">Its root is opaque. overlayfs joins the roots of all lowers whatever they say, so the stack has to start here.</param>
 /// <param name="Implied">Directories that are there because of what is in them: no entry says how they look.</param>
-/// <param name="Hiding">Directories with whiteouts. Where the layers below have no such directory, overlayfs would list the whiteouts as files.</param>
-internal sealed record ExtractedTree(long ContentBytes, bool HidesAllBelow, IReadOnlyList<string> Implied, IReadOnlyList<string> Hiding);
+/// <param name="Hiding">Directories with overlayfs' whiteouts. Where the layers below have no such directory, overlayfs would list the whiteouts as files.</param>
+/// <param name="Marks">What is deleted, where the files do not say it.</param>
+internal sealed record ExtractedTree(long ContentBytes, bool HidesAllBelow, IReadOnlyList<string> Implied, IReadOnlyList<string> Hiding, LayerMarks Marks);
 
 /// <summary>The attributes by which overlayfs keeps its books (Documentation/filesystems/overlayfs.rst).</summary>
 internal static class OverlayXattrs

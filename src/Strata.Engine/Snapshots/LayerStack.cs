@@ -8,26 +8,32 @@ public sealed record LayerNode(string Path, int Layer, FileStatus Status);
 
 /// <summary>
 /// The union of layer directories, read in C# without a mount: top-down, whiteouts (character device 0:0) and opaque directories as overlayfs
-/// has them. Links are followed inside the stack only. Not for several threads at once.
+/// has them, or as a list beside the files says (<see cref="LayerMarks"/>). Links are followed inside the stack only. Not for several threads at once.
 /// </summary>
 public sealed class LayerStack : IDisposable
 {
     internal const int MaxLinks = 40; // the kernel's own limit
     private readonly string[] _trees; // bottom first
     private readonly RootedDirectory?[] _roots;
+    private readonly LayerMarks?[] _marks;
+    private readonly Func<string, LayerMarks?>? _readMarks;
     private readonly int _first;
     private Level? _root;
 
     /// <summary>Opens a stack of directories, bottom first.</summary>
     public LayerStack(IReadOnlyList<string> trees) : this(trees, 0) { }
 
-    /// <summary>A stack of which those below <paramref name="first"/> are hidden: they count as layers, and nothing of them is seen.</summary>
-    internal LayerStack(IReadOnlyList<string> trees, int first)
+    /// <summary>
+    /// A stack of which those below <paramref name="first"/> are hidden: they count as layers, and nothing of them is seen. <paramref name="readMarks"/>
+    /// gives what a directory's layer deletes; where null, the directories say it as overlayfs does.
+    /// </summary>
+    internal LayerStack(IReadOnlyList<string> trees, int first, Func<string, LayerMarks?>? readMarks = null)
     {
         ArgumentNullException.ThrowIfNull(trees);
         _trees = [.. trees];
         _roots = new RootedDirectory?[_trees.Length];
-        _first = first;
+        _marks = new LayerMarks?[_trees.Length];
+        (_first, _readMarks) = (first, readMarks);
     }
 
     /// <summary>How many layers there are.</summary>
@@ -78,6 +84,21 @@ public sealed class LayerStack : IDisposable
         }
     }
 
+    /// <summary>What each layer says about a clean path, topmost first: also those below one that hides them.</summary>
+    internal IReadOnlyList<LayerAnswer> GetAnswers(string path)
+    {
+        string clean = path.Trim('/');
+        var answers = new List<LayerAnswer>();
+        for (int layer = Count - 1; layer >= 0; layer--)
+        {
+            if (TryGetOwn(layer, clean, out FileStatus status, out bool isWhiteout))
+            {
+                answers.Add(new LayerAnswer(layer, status, isWhiteout));
+            }
+        }
+        return answers;
+    }
+
     /// <summary>Opens a regular file.</summary>
     public SafeFileHandle OpenFile(LayerNode file)
     {
@@ -124,7 +145,7 @@ public sealed class LayerStack : IDisposable
         for (int i = 0; i < directory.Layers.Count; i++)
         {
             int layer = directory.Layers[i];
-            if (Open(layer).TryGetStatus(path) is { } status && !Add(ref found, path, layer, status, isLast: i == directory.Layers.Count - 1))
+            if (TryGetOwn(layer, path, out FileStatus status, out bool isWhiteout) && !Add(ref found, path, layer, status, isWhiteout, isLast: i == directory.Layers.Count - 1))
             {
                 break;
             }
@@ -197,9 +218,36 @@ public sealed class LayerStack : IDisposable
         return way[^1];
     }
 
-    private RootedDirectory Open(int layer) => _roots[layer] ??= RootedDirectory.Open(_trees[layer]);
+    private RootedDirectory Open(int layer)
+    {
+        if (_roots[layer] is { } open)
+        {
+            return open;
+        }
+        _marks[layer] = _readMarks?.Invoke(_trees[layer]);
+        return _roots[layer] = RootedDirectory.Open(_trees[layer]);
+    }
 
-    private static LayerNode NodeOf(Level level) => new(level.Path, level.Layers.Count == 0 ? 0 : level.Layers[0], level.Status);
+    // What one layer says about a path.
+    private bool TryGetOwn(int layer, string path, out FileStatus status, out bool isWhiteout)
+    {
+        RootedDirectory root = Open(layer);
+        isWhiteout = _marks[layer]?.IsWhiteout(path) == true;
+        if (isWhiteout)
+        {
+            status = default;
+            return true;
+        }
+        FileStatus? own = root.TryGetStatus(path);
+        status = own ?? default;
+        isWhiteout = _readMarks is null && IsWhiteout(status);
+        return own is not null;
+    }
+
+    private bool IsOpaque(int layer, string path)
+        => _readMarks is null ? Open(layer).TryGetXattr(path, OverlayXattrs.Opaque) is [(byte)'y'] : _marks[layer]?.IsOpaque(path) == true;
+
+    internal static LayerNode NodeOf(Level level) => new(level.Path, level.Layers.Count == 0 ? 0 : level.Layers[0], level.Status);
 
     private Level LevelOf(LayerNode node)
     {
@@ -212,11 +260,11 @@ public sealed class LayerStack : IDisposable
     }
 
     // One more layer's idea of a path, from the top down. False: nothing below counts any more.
-    private bool Add(ref Level? found, string path, int layer, FileStatus status, bool isLast)
+    private bool Add(ref Level? found, string path, int layer, FileStatus status, bool isWhiteout, bool isLast)
     {
-        if (status.Kind != FileKind.Directory)
+        if (isWhiteout || status.Kind != FileKind.Directory)
         {
-            found ??= IsWhiteout(status) ? null : new Level(path, [layer], status);
+            found ??= isWhiteout ? null : new Level(path, [layer], status);
             return false;
         }
         if (found is null)
@@ -227,7 +275,7 @@ public sealed class LayerStack : IDisposable
         {
             found.Layers.Add(layer);
         }
-        return !isLast && Open(layer).TryGetXattr(path, OverlayXattrs.Opaque) is not [(byte)'y'];
+        return !isLast && !IsOpaque(layer, path);
     }
 
     private SortedDictionary<string, Level> Children(Level directory)
@@ -236,7 +284,8 @@ public sealed class LayerStack : IDisposable
         var closed = new HashSet<string>(StringComparer.Ordinal);
         foreach (int layer in directory.Layers)
         {
-            foreach (string name in Open(layer).GetNames(directory.Path))
+            IEnumerable<string> names = Open(layer).GetNames(directory.Path);
+            foreach (string name in _marks[layer] is { } marks ? names.Concat(marks.WhiteoutsIn(directory.Path)) : names)
             {
                 if (closed.Contains(name))
                 {
@@ -244,7 +293,7 @@ public sealed class LayerStack : IDisposable
                 }
                 string path = directory.Path.Length == 0 ? name : directory.Path + "/" + name;
                 children.TryGetValue(name, out Level? found);
-                if (Open(layer).TryGetStatus(path) is { } status && !Add(ref found, path, layer, status, isLast: layer == directory.Layers[^1]))
+                if (TryGetOwn(layer, path, out FileStatus status, out bool isWhiteout) && !Add(ref found, path, layer, status, isWhiteout, isLast: layer == directory.Layers[^1]))
                 {
                     closed.Add(name);
                 }

@@ -6,14 +6,20 @@ using Strata.Oci;
 namespace Strata.Snapshots;
 
 /// <summary>active/KEY/snapshot.json.</summary>
-internal sealed record ActiveRecord(bool HasInit, Digest? Parent = null)
+/// <param name="HasInit">Whether mount points were made in a layer of their own.</param>
+/// <param name="Parent">The chain ID below.</param>
+/// <param name="Snapshotter">Who made it.</param>
+/// <param name="Made">Union: what was changed later than this is no copy of the parent's any more.</param>
+internal sealed record ActiveRecord(bool HasInit, Digest? Parent, string Snapshotter, FileTime? Made = null)
 {
-    internal static ActiveRecord Read(JsonFields o) => new(o.MaybeBool("hasInit") ?? throw o.Missing("hasInit"), o.MaybeDigest("parent"));
+    internal static ActiveRecord Read(JsonFields o) => new(o.MaybeBool("hasInit") ?? throw o.Missing("hasInit"), o.MaybeDigest("parent"), o.MaybeString("snapshotter") ?? OverlaySnapshotter.OwnName, o.MaybeFileTime("made"));
 
     internal static void Write(Utf8JsonWriter writer, ActiveRecord record)
     {
         writer.Field("hasInit", record.HasInit);
         writer.Field("parent", record.Parent);
+        writer.Field("snapshotter", record.Snapshotter);
+        writer.Field("made", record.Made);
     }
 }
 
@@ -25,8 +31,7 @@ internal sealed record ActiveRecord(bool HasInit, Digest? Parent = null)
 /// <param name="Clamp">No time in the layer is later than this.</param>
 internal sealed record ChangesRecord(long ContentBytes, byte[][] LeftOut, byte[][] Implied, byte[][] Hiding, FileTime? Clamp = null)
 {
-    internal static ChangesRecord Read(JsonFields o) => new(o.Int64("contentBytes"), o.Bytes("leftOut"), o.Bytes("implied"), o.Bytes("hiding"),
-        o.MaybeObject("clamp") is { } clamp ? new FileTime(clamp.Int64("seconds"), clamp.Int32("nanoseconds")) : null);
+    internal static ChangesRecord Read(JsonFields o) => new(o.Int64("contentBytes"), o.Bytes("leftOut"), o.Bytes("implied"), o.Bytes("hiding"), o.MaybeFileTime("clamp"));
 
     internal static void Write(Utf8JsonWriter writer, ChangesRecord record)
     {
@@ -34,22 +39,22 @@ internal sealed record ChangesRecord(long ContentBytes, byte[][] LeftOut, byte[]
         writer.Field("leftOut", record.LeftOut);
         writer.Field("implied", record.Implied);
         writer.Field("hiding", record.Hiding);
-        if (record.Clamp is { } clamp)
-        {
-            writer.WriteStartObject("clamp");
-            writer.Field("seconds", clamp.Seconds);
-            writer.Field("nanoseconds", clamp.Nanoseconds);
-            writer.WriteEndObject();
-        }
+        writer.Field("clamp", record.Clamp);
     }
 }
 
 /// <summary>trees/TREE/tree.json. Paths are bytes (base64 in JSON), because names need not be text.</summary>
-internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][] Implied, byte[][] Hiding)
+/// <param name="ContentBytes">Bytes of regular files.</param>
+/// <param name="HidesAllBelow">Its root is opaque.</param>
+/// <param name="Implied">Directories that no entry names.</param>
+/// <param name="Hiding">Directories with overlayfs' whiteouts.</param>
+/// <param name="Marks">What is deleted, where the files do not say it; else null.</param>
+internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][] Implied, byte[][] Hiding, LayerMarks? Marks = null)
 {
-    internal static TreeRecord Of(ExtractedTree tree) => new(tree.ContentBytes, tree.HidesAllBelow, Encode(tree.Implied), Encode(tree.Hiding));
+    internal static TreeRecord Of(ExtractedTree tree) => new(tree.ContentBytes, tree.HidesAllBelow, Encode(tree.Implied), Encode(tree.Hiding), tree.Marks.IsEmpty ? null : tree.Marks);
 
-    internal static TreeRecord Read(JsonFields o) => new(o.Int64("contentBytes"), o.MaybeBool("hidesAllBelow") ?? throw o.Missing("hidesAllBelow"), o.Bytes("implied"), o.Bytes("hiding"));
+    internal static TreeRecord Read(JsonFields o) => new(o.Int64("contentBytes"), o.MaybeBool("hidesAllBelow") ?? throw o.Missing("hidesAllBelow"), o.Bytes("implied"), o.Bytes("hiding"),
+        o.MaybeObject("marks") is { } marks ? LayerMarks.Read(marks) : null);
 
     internal static void Write(Utf8JsonWriter writer, TreeRecord record)
     {
@@ -57,6 +62,7 @@ internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][
         writer.Field("hidesAllBelow", record.HidesAllBelow);
         writer.Field("implied", record.Implied);
         writer.Field("hiding", record.Hiding);
+        writer.Object("marks", record.Marks, LayerMarks.Write);
     }
 
     internal static byte[][] Encode(IReadOnlyList<string> paths) => [.. paths.Select(LinuxPath.Encode)];
@@ -86,12 +92,12 @@ internal sealed record StackRecord(ImmutableArray<StackLayer> Layers)
     internal static StackRecord Of(CommittedSnapshot snapshot)
         => new([.. snapshot.Stack.Select(s => new StackLayer(s.DiffId, s.Tree, s.ContentBytes, s.HidesAllBelow))]);
 
-    internal CommittedSnapshot? ToSnapshot()
+    internal CommittedSnapshot? ToSnapshot(string snapshotter)
     {
         CommittedSnapshot? top = null;
         foreach (StackLayer layer in Layers)
         {
-            top = new CommittedSnapshot(layer.DiffId, top, layer.Tree, layer.Bytes, layer.HidesAllBelow);
+            top = new CommittedSnapshot(layer.DiffId, top, layer.Tree, layer.Bytes, layer.HidesAllBelow, snapshotter);
         }
         return top;
     }
@@ -100,6 +106,20 @@ internal sealed record StackRecord(ImmutableArray<StackLayer> Layers)
 /// <summary>How the records are read and written.</summary>
 internal static class SnapshotRecords
 {
+    internal static FileTime? MaybeFileTime(this JsonFields o, string name)
+        => o.MaybeObject(name) is { } time ? new FileTime(time.Int64("seconds"), time.Int32("nanoseconds")) : null;
+
+    internal static void Field(this Utf8JsonWriter writer, string name, FileTime? time)
+    {
+        if (time is { } given)
+        {
+            writer.WriteStartObject(name);
+            writer.Field("seconds", given.Seconds);
+            writer.Field("nanoseconds", given.Nanoseconds);
+            writer.WriteEndObject();
+        }
+    }
+
     internal static T Parse<T>(byte[] json, Func<JsonFields, T> read, string what)
     {
         try

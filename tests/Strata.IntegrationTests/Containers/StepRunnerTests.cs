@@ -147,6 +147,7 @@ public sealed class StepRunnerTests : IDisposable
     /// <summary>One directory as every snapshot.</summary>
     private sealed class BoundDirectory(string root) : ISnapshotter
     {
+        public string Name => "bound";
         public IReadOnlyList<MountSpec> GetMounts(Snapshot snapshot, string target) => [new MountSpec("", root, target, [], MountFlags.Bind)];
 
         public ValueTask<CommittedSnapshot> ApplyAsync(CommittedSnapshot? parent, Descriptor layer, Digest diffId, IContentSource source, CancellationToken cancellationToken = default) => throw new NotSupportedException();
@@ -157,6 +158,7 @@ public sealed class StepRunnerTests : IDisposable
         public ValueTask<bool> WriteChangesAsync(ActiveSnapshot snapshot, Stream tar, SnapshotDiffOptions? options = null, CancellationToken cancellationToken = default) => throw new NotSupportedException();
         public ValueTask<CommittedSnapshot> CommitAsync(ActiveSnapshot snapshot, Digest diffId, CancellationToken cancellationToken = default) => throw new NotSupportedException();
         public ValueTask<PathOrigin?> WhereAsync(Snapshot snapshot, string path, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+        public IReadOnlyList<LayerAnswer> GetAnswers(Snapshot snapshot, string path) => throw new NotSupportedException();
         public LayerStack OpenStack(Snapshot snapshot) => throw new NotSupportedException();
         public IReadOnlyList<string> GetDirectories(Snapshot snapshot) => throw new NotSupportedException();
         public long GetDiskUsage(Snapshot snapshot) => throw new NotSupportedException();

@@ -24,7 +24,7 @@ public abstract partial class SnapshotterContract
         { "rm -r d", "D /d", "-d" },
         { "rm d/a d/b", "C /d|D /d/a|D /d/b", "+d|-d/a|-d/b" },
         { "rm f; echo again > f", "C /f", "+f" },
-        { "rm -r d; mkdir d; echo 1 > d/b; echo 1 > d/n", "C /d|D /d/a|C /d/b|A /d/n|D /d/sub", "+d|=d|+d/b|+d/n" },
+        { "rm -r d; mkdir d; echo 1 > d/b; echo 1 > d/n", "C /d|D /d/a|C /d/b|A /d/n|D /d/sub", "+d|=d|+d/b|+d/n or +d|-d/a|+d/b|+d/n|-d/sub" },
         { "rm -r d; echo file > d", "C /d", "+d" },
         { "rm f; mkdir f; echo 1 > f/x", "C /f|A /f/x", "+f|+f/x" },
         { "rm -r d; ln -s e d", "C /d", "+d" },
@@ -45,7 +45,7 @@ public abstract partial class SnapshotterContract
         { "truncate -s 1M d/a; echo 1 > new; rm e/x", "C /d|C /d/a|C /e|D /e/x|A /new", "+d|+d/a|+e|-e/x|+new" },
     };
 
-    /// <summary>Of entries: + is there, - whiteout, = opaque, ~ hard link.</summary>
+    /// <summary>Of entries: + is there, - whiteout, = opaque, ~ hard link. What is found by comparing has a whiteout for each name in place of an opaque marker.</summary>
     [Theory]
     [MemberData(nameof(Changes))]
     public async Task A_change_is_listed_written_and_frozen_as_what_it_is(string script, string listed, string written)
@@ -54,7 +54,7 @@ public abstract partial class SnapshotterContract
         ActiveSnapshot active = await _store.ChangeAsync(image, script);
         Assert.Equal(Split(listed), await _store.ChangesAsync(active));
         (byte[] tar, List<LayerEntry> entries) = await _store.WriteAsync(active);
-        Assert.Equal(Split(written), entries.Select(e => e switch { WhiteoutEntry => "-", OpaqueEntry => "=", HardLinkEntry => "~", _ => "+" } + e.Path));
+        Assert.Contains(string.Join('|', entries.Select(e => e switch { WhiteoutEntry => "-", OpaqueEntry => "=", HardLinkEntry => "~", _ => "+" } + e.Path)), written.Split(" or "));
         if (entries.Count == 0)
         {
             Assert.Empty(tar);

@@ -10,37 +10,47 @@ namespace Strata.Snapshots;
 /// <param name="Folder">Where fs/ and tree.json are.</param>
 /// <param name="Record">What the tree says of itself.</param>
 /// <param name="IsStaged">Not yet published.</param>
-internal sealed record OverlayTree(string Name, string Folder, TreeRecord Record, bool IsStaged)
+internal sealed record LayerTree(string Name, string Folder, TreeRecord Record, bool IsStaged)
 {
     internal string Files => Path.Combine(Folder, "fs");
 }
 
 /// <summary>
-/// The directories that overlayfs reads as lowers: unpacked aside, synced with one syncfs however many there are, then renamed to their names.
+/// Layers as directories, such as overlayfs reads them as lowers: unpacked aside, synced with one syncfs however many there are, then renamed to their names.
 /// A tree that is there is whole.
 /// </summary>
-internal sealed class OverlayTrees(StoreLayout layout)
+internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string suffix)
 {
     private const int DefaultMode = 0b111_101_101;
 
-    internal static string NameOf(Digest diffId) => diffId.Hex.ToString();
+    /// <summary>How the trees say what is deleted, where the file system itself does not.</summary>
+    internal Func<string, LayerMarks?>? Marks { get; } = form == WhiteoutForm.Marks ? LayerMarks.TryRead : null;
 
-    internal static string NameOfChain(Digest chainId) => chainId.Hex.ToString() + ".chain";
+    internal string NameOf(Digest diffId) => diffId.Hex.ToString() + suffix;
+
+    internal string NameOfChain(Digest chainId) => chainId.Hex.ToString() + ".chain" + suffix;
+
+    /// <summary>A whole stack as one tree, where one was made.</summary>
+    internal static string NameOfMerged(Digest chainId, string suffix) => chainId.Hex.ToString() + ".merged" + suffix;
+
+    internal string NameOfMerged(Digest chainId) => NameOfMerged(chainId, suffix);
+
+    internal string LockOf(Digest diffId) => ".lock-" + NameOf(diffId);
 
     internal string FilesOf(string name) => Path.Combine(layout.Trees, name, "fs");
 
     /// <summary>A published tree.</summary>
-    internal OverlayTree? TryFind(string name)
+    internal LayerTree? TryFind(string name)
     {
         string folder = Path.Combine(layout.Trees, name);
         return AtomicFile.TryRead(Path.Combine(folder, "tree.json")) is { } json && Directory.Exists(FilesOf(name))
-            ? new OverlayTree(name, folder, SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}"), IsStaged: false)
+            ? new LayerTree(name, folder, SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}"), IsStaged: false)
             : null;
     }
 
     /// <summary>Unpacks a layer into a staged tree; null where it has hard links to files below and <paramref name="below"/> is null.</summary>
     /// <exception cref="DigestMismatchException">The layer is another one.</exception>
-    internal OverlayTree? Unpack(string name, Stream blob, Digest diffId, LayerStack? below, CancellationToken cancellationToken)
+    internal LayerTree? Unpack(string name, Stream blob, Digest diffId, LayerStack? below, CancellationToken cancellationToken)
     {
         string staging = layout.NewIngestPath("tree");
         bool isWhole = false;
@@ -49,7 +59,7 @@ internal sealed class OverlayTrees(StoreLayout layout)
         {
             using RootedDirectory root = RootedDirectory.Open(Path.Combine(staging, "fs"));
             using var reader = new LayerReader(blob);
-            if (LayerExtractor.TryExtractTree(reader, root, below, cancellationToken) is not { } tree)
+            if (LayerExtractor.TryExtractTree(reader, root, form, below, cancellationToken) is not { } tree)
             {
                 return null;
             }
@@ -60,7 +70,7 @@ internal sealed class OverlayTrees(StoreLayout layout)
             var record = TreeRecord.Of(tree);
             WriteRecord(staging, record);
             isWhole = true;
-            return new OverlayTree(name, staging, record, IsStaged: true);
+            return new LayerTree(name, staging, record, IsStaged: true);
         }
         finally
         {
@@ -78,7 +88,7 @@ internal sealed class OverlayTrees(StoreLayout layout)
     /// Whether a tree that was made without a look at what is below shows on <paramref name="below"/> what the layer means: directories that it has
     /// only because of what is in them must look as those below, and whiteouts must have something to be joined with.
     /// </summary>
-    internal static bool Fits(OverlayTree tree, LayerStack below)
+    internal static bool Fits(LayerTree tree, LayerStack below)
     {
         if (tree.Record is { Implied.Length: 0, Hiding.Length: 0 })
         {
@@ -90,9 +100,9 @@ internal sealed class OverlayTrees(StoreLayout layout)
     }
 
     /// <summary>Gives staged trees their names. The caller has synced them.</summary>
-    internal void Publish(IEnumerable<OverlayTree> trees)
+    internal void Publish(IEnumerable<LayerTree> trees)
     {
-        foreach (OverlayTree tree in trees)
+        foreach (LayerTree tree in trees)
         {
             Fail.Point("snapshot.before-rename");
             string path = Path.Combine(layout.Trees, tree.Name);

@@ -5,7 +5,7 @@ using Strata.Oci;
 
 namespace Strata.Snapshots;
 
-public sealed partial class OverlaySnapshotter
+public abstract partial class DirectorySnapshotter
 {
     // Inflating and hashing have threads of their own: more layers at once would only seek.
     private const int LayersAtOnce = 2;
@@ -28,6 +28,10 @@ public sealed partial class OverlaySnapshotter
 
     private async ValueTask<CommittedSnapshot?> ApplyAsync(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken)
     {
+        if (parent is not null)
+        {
+            Own(parent);
+        }
         StoreDirectory.Create(_layout.Trees);
         while (true)
         {
@@ -42,7 +46,7 @@ public sealed partial class OverlaySnapshotter
             {
                 foreach (Digest diffId in layers.Skip(done).Select(l => l.DiffId).Distinct().Order())
                 {
-                    turns.Add(await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, ".lock-" + OverlayTrees.NameOf(diffId)), cancellationToken).ConfigureAwait(false));
+                    turns.Add(await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, _trees.LockOf(diffId)), cancellationToken).ConfigureAwait(false));
                 }
                 (top, done) = FindTopmost(parent, layers);
                 if (done == 0 && parent is not null && !IsWhole(parent))
@@ -82,33 +86,33 @@ public sealed partial class OverlaySnapshotter
     // Unpacks what is missing, each layer alone and several at once; then stacks them in order. Null where a tree went away meanwhile.
     private async ValueTask<CommittedSnapshot?> TryStackAsync(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken)
     {
-        var alone = new ConcurrentDictionary<Digest, OverlayTree?>();
-        var staged = new ConcurrentDictionary<string, OverlayTree>(StringComparer.Ordinal);
+        var alone = new ConcurrentDictionary<Digest, LayerTree?>();
+        var staged = new ConcurrentDictionary<string, LayerTree>(StringComparer.Ordinal);
         try
         {
             var parallel = new ParallelOptions { MaxDegreeOfParallelism = LayersAtOnce, CancellationToken = cancellationToken };
             await Parallel.ForEachAsync(layers.DistinctBy(l => l.DiffId), parallel, async (item, token) =>
             {
-                OverlayTree? tree = _trees.TryFind(OverlayTrees.NameOf(item.DiffId)) ?? await UnpackAsync(OverlayTrees.NameOf(item.DiffId), item.Layer, item.DiffId, null, source, token).ConfigureAwait(false);
+                LayerTree? tree = _trees.TryFind(_trees.NameOf(item.DiffId)) ?? await UnpackAsync(_trees.NameOf(item.DiffId), item.Layer, item.DiffId, null, source, token).ConfigureAwait(false);
                 alone[item.DiffId] = tree;
                 Stage(tree);
             }).ConfigureAwait(false);
             CommittedSnapshot? top = parent;
-            var used = new List<OverlayTree>();
+            var used = new List<LayerTree>();
             foreach ((Descriptor layer, Digest diffId) in layers)
             {
-                OverlayTree? tree = alone[diffId];
+                LayerTree? tree = alone[diffId];
                 using (LayerStack below = tree is { Record.HidesAllBelow: true } ? new LayerStack([]) : OpenStaged(top, staged))
                 {
-                    if (tree is null || !OverlayTrees.Fits(tree, below))
+                    if (tree is null || !LayerTrees.Fits(tree, below))
                     {
-                        string name = OverlayTrees.NameOfChain(ChainId.Of(top?.ChainId, diffId));
+                        string name = _trees.NameOfChain(ChainId.Of(top?.ChainId, diffId));
                         tree = _trees.TryFind(name) ?? await UnpackAsync(name, layer, diffId, below, source, cancellationToken).ConfigureAwait(false);
                         Stage(tree);
                     }
                 }
                 used.Add(tree!);
-                top = new CommittedSnapshot(diffId, top, tree!.Name, tree.Record.ContentBytes, tree.Record.HidesAllBelow);
+                top = new CommittedSnapshot(diffId, top, tree!.Name, tree.Record.ContentBytes, tree.Record.HidesAllBelow, Name);
             }
             string record = StageRecord(top!);
             Durability.SyncFileSystem(_layout.Ingest);
@@ -120,13 +124,13 @@ public sealed partial class OverlaySnapshotter
         }
         finally
         {
-            foreach (OverlayTree tree in staged.Values)
+            foreach (LayerTree tree in staged.Values)
             {
                 FileSystems.RemoveTree(tree.Folder); // what was published is not there any more
             }
         }
 
-        void Stage(OverlayTree? tree)
+        void Stage(LayerTree? tree)
         {
             if (tree is { IsStaged: true })
             {
@@ -135,7 +139,7 @@ public sealed partial class OverlaySnapshotter
         }
     }
 
-    private async ValueTask<OverlayTree?> UnpackAsync(string name, Descriptor layer, Digest diffId, LayerStack? below, IContentSource source, CancellationToken cancellationToken)
+    private async ValueTask<LayerTree?> UnpackAsync(string name, Descriptor layer, Digest diffId, LayerStack? below, IContentSource source, CancellationToken cancellationToken)
     {
         Stream blob = await source.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
         await using (blob.ConfigureAwait(false))
@@ -144,8 +148,8 @@ public sealed partial class OverlaySnapshotter
         }
     }
 
-    private LayerStack OpenStaged(CommittedSnapshot? top, ConcurrentDictionary<string, OverlayTree> staged)
-        => new([.. (top?.Stack ?? []).Select(s => staged.TryGetValue(s.Tree, out OverlayTree? tree) ? tree.Files : _trees.FilesOf(s.Tree))], FirstVisible(top));
+    private LayerStack OpenStaged(CommittedSnapshot? top, ConcurrentDictionary<string, LayerTree> staged)
+        => new([.. (top?.Stack ?? []).Select(s => staged.TryGetValue(s.Tree, out LayerTree? tree) ? tree.Files : _trees.FilesOf(s.Tree))], FirstVisible(top), _trees.Marks);
 
     // A name on its way: written aside, so that one sync takes it along.
     private string StageRecord(CommittedSnapshot top)
@@ -157,7 +161,7 @@ public sealed partial class OverlaySnapshotter
     }
 
     // What is synced gets its names: trees first, because the record says that they are there. False where one of them is not.
-    private async ValueTask<bool> TryPublishAsync(CommittedSnapshot top, string record, IReadOnlyList<OverlayTree> staged, CancellationToken cancellationToken)
+    private async ValueTask<bool> TryPublishAsync(CommittedSnapshot top, string record, IReadOnlyList<LayerTree> staged, CancellationToken cancellationToken)
     {
         StoreDirectory.Create(_layout.Snapshots);
         // Against a removal that has looked for users of a tree and found none.
@@ -171,7 +175,7 @@ public sealed partial class OverlaySnapshotter
             FileSystems.RemoveTree(record);
             return false;
         }
-        Durability.Rename(record, RecordPath(top.ChainId), replace: true);
+        Durability.Rename(record, RecordPath(top.ChainId, Name), replace: true);
         Durability.SyncDirectory(_layout.Snapshots);
         return true;
     }
