@@ -1,6 +1,6 @@
-using System.CommandLine;
 using Strata.Cli.Commands;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Containers;
 using Strata.Linux;
 using Strata.Server;
@@ -16,8 +16,6 @@ internal static class CommandLine
     private const int EngineFailed = 125; // run, create, start: what the container itself cannot have said
 
     private const int ReaderGone = 141; // 128 + SIGPIPE: what other programs die of
-
-    private static readonly string[] s_globalValues = ["--root", "--runtime"];
 
     internal static async Task<int> RunAsync(string[] args)
     {
@@ -64,24 +62,20 @@ internal static class CommandLine
     private static async Task<int> InvokeAsync(CommandContext context, CommandEntry entry, string[] args)
     {
         Command command = entry.Create(context);
-        string[] tokens = entry.TakesCommand ? RawTail.Protect(command, args[1..]) : args[1..];
-        if (tokens.TakeWhile(t => t != "--").Any(t => t is "--help" or "-?") || (tokens is ["-h", ..] && !command.Options.Any(o => o.Aliases.Contains("-h"))))
+        ParseResult parsed = command.Parse(args[1..], entry.TakesCommand);
+        if (parsed.WantsHelp)
         {
-            Help.Write(context, entry.Name, tokens.FirstOrDefault(t => !t.StartsWith('-')));
+            Help.Write(context, entry.Name, parsed.Command == command ? null : parsed.Command.Name);
             return 0;
         }
-        if (RawTail.FindUnknownOption(command, tokens) is { } unknown)
+        if (parsed.Problem is { } problem)
         {
-            return Usage(context, $"{entry.Name}: unknown option {unknown}", $"strata {entry.Name} --help shows how it is used");
-        }
-        ParseResult parsed = command.Parse(tokens);
-        if (parsed.Errors.Count > 0)
-        {
-            return Usage(context, $"{entry.Name}: {parsed.Errors[0].Message.TrimEnd('.')}", $"strata {entry.Name} --help shows how it is used");
+            int code = Usage(context, $"{entry.Name}: {problem}", $"strata {entry.Name} --help shows how it is used");
+            return entry.IsContainer ? EngineFailed : code;
         }
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, context.Cancellation);
+            return await parsed.Command.InvokeAsync(parsed, entry.IsListing ? CancellationToken.None : context.Cancellation);
         }
         catch (ContainerStartException e)
         {
@@ -178,14 +172,15 @@ internal static class CommandLine
         int i = 0;
         for (; i < args.Length; i++)
         {
-            string name = args[i].Split('=', 2)[0];
+            int sign = args[i].IndexOf('=', StringComparison.Ordinal);
+            string name = sign < 0 ? args[i] : args[i][..sign];
             if (args[i] == "--debug")
             {
                 global = global with { Debug = true };
             }
-            else if (s_globalValues.Contains(name))
+            else if (name is "--root" or "--runtime")
             {
-                string? value = args[i].Contains('=', StringComparison.Ordinal) ? args[i][(name.Length + 1)..] : ++i < args.Length ? args[i] : null;
+                string? value = sign >= 0 ? args[i][(sign + 1)..] : ++i < args.Length ? args[i] : null;
                 if (string.IsNullOrEmpty(value))
                 {
                     return (global, [], $"{name} needs a value");
@@ -207,81 +202,4 @@ internal sealed record GlobalOptions
     internal string Root { get; init; } = "";
     internal string Runtime { get; init; } = "crun";
     internal bool Debug { get; init; }
-}
-
-/// <summary>
-/// <c>run IMAGE COMMAND -x</c>: what stands behind the image is the command's own. A <c>--</c> is put before the first word that is neither an
-/// option nor an option's value.
-/// </summary>
-internal static class RawTail
-{
-    internal static string[] Protect(Command command, string[] args)
-    {
-        int i = 0;
-        while (i < args.Length && args[i] is ['-', _, ..] && args[i] != "--")
-        {
-            i += TakesNext(command, args[i]) ? 2 : 1;
-        }
-        return i >= args.Length || args[i] == "--" ? args : [.. args[..i], "--", .. args[i..]];
-    }
-
-    /// <summary>The first word that looks like an option and is none: the parser would take it for an argument. A part's own options count too.</summary>
-    internal static string? FindUnknownOption(Command command, string[] args)
-    {
-        Command at = args.Length > 0 && command.Subcommands.FirstOrDefault(s => s.Name == args[0]) is { } part ? part : command;
-        for (int i = 0; i < args.Length && args[i] != "--"; i++)
-        {
-            if (args[i] is ['-', _, ..] word)
-            {
-                if (!IsKnown(at, word))
-                {
-                    return word.Split('=', 2)[0];
-                }
-                i += TakesNext(at, word) ? 1 : 0;
-            }
-        }
-        return null;
-    }
-
-    private static bool IsKnown(Command command, string word)
-    {
-        if (word.StartsWith("--", StringComparison.Ordinal))
-        {
-            return Find(command, word.Split('=', 2)[0]) is not null;
-        }
-        // Short flags may stand together, the last of them with its value.
-        for (int i = 1; i < word.Length; i++)
-        {
-            if (Find(command, "-" + word[i]) is not { } option)
-            {
-                return false;
-            }
-            if (option.Arity.MinimumNumberOfValues > 0)
-            {
-                return true;
-            }
-        }
-        return true;
-    }
-
-    private static Option? Find(Command command, string name) => command.Options.FirstOrDefault(o => o.Name == name || o.Aliases.Contains(name));
-
-    private static bool TakesNext(Command command, string word)
-    {
-        if (word.StartsWith("--", StringComparison.Ordinal))
-        {
-            return !word.Contains('=', StringComparison.Ordinal) && NeedsValue(command, word);
-        }
-        for (int i = 1; i < word.Length; i++)
-        {
-            if (NeedsValue(command, "-" + word[i]))
-            {
-                return i == word.Length - 1;
-            }
-        }
-        return false;
-    }
-
-    private static bool NeedsValue(Command command, string name)
-        => Find(command, name) is { } option && option.Arity.MinimumNumberOfValues > 0;
 }

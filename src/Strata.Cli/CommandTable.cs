@@ -1,4 +1,4 @@
-using System.CommandLine;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli.Commands;
 
@@ -13,6 +13,8 @@ internal sealed record CommandEntry(string Name, Func<CommandContext, Command> C
     internal bool TakesCommand { get; init; }
     /// <summary>Its exit code may be a container's: then the engine's own failures are 125.</summary>
     internal bool IsContainer { get; init; }
+    /// <summary>It reads and prints and is over: Ctrl-C may end it as it ends any program, with nothing to tidy up.</summary>
+    internal bool IsListing { get; init; }
     /// <summary>The heading it stands under in the list.</summary>
     internal string Group { get; init; } = "";
 }
@@ -53,7 +55,7 @@ internal static class CommandTable
     private static CommandEntry[] BuildGroup() =>
     [
         new("build", BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app .", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build" },
-        new("lint", LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile") { Group = "Build" },
+        new("lint", LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile") { Group = "Build", IsListing = true },
         new("bootstrap", BootstrapCommand.Create, "Make a base image from Debian's packages, or from a root file system", "strata bootstrap debian:bookworm", "strata bootstrap debian:trixie --include curl,ca-certificates", "strata bootstrap --rootfs ./rootfs -t mybase") { Group = "Build" },
     ];
 
@@ -65,7 +67,7 @@ internal static class CommandTable
         new("stop", StopCommand.Create, "Stop a running container", "strata stop box", "strata stop -t 2 box") { Group = "Containers" },
         new("kill", StopCommand.CreateKill, "Send a signal to a running container", "strata kill -s HUP box") { Group = "Containers" },
         new("wait", StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },
-        new("ps", PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { Group = "Containers" },
+        new("ps", PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { Group = "Containers", IsListing = true },
         new("rm", RmCommand.Create, "Remove containers", "strata rm box", "strata rm -f $(strata ps -aq)") { Group = "Containers" },
         new("logs", LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { Group = "Containers" },
         new("diff", DiffCommand.Create, "List what a container changed", "strata diff box") { Group = "Containers" },
@@ -78,12 +80,12 @@ internal static class CommandTable
 
     private static CommandEntry[] ImageGroup() =>
     [
-        new("images", ImagesCommand.Create, "List images", "strata images", "strata images --filter dangling=true", "strata images --format '{{.Repository}}:{{.Tag}} {{.Size}}'") { Group = "Images" },
-        new("history", HistoryCommand.Create, "Show which instruction added what", "strata history app") { Group = "Images" },
-        new("inspect", InspectCommand.Create, "Show all that is known of images and containers", "strata inspect app", "strata inspect -f '{{json .Config.Env}}' app") { Group = "Images" },
+        new("images", ImagesCommand.Create, "List images", "strata images", "strata images --filter dangling=true", "strata images --format '{{.Repository}}:{{.Tag}} {{.Size}}'") { Group = "Images", IsListing = true },
+        new("history", HistoryCommand.Create, "Show which instruction added what", "strata history app") { Group = "Images", IsListing = true },
+        new("inspect", InspectCommand.Create, "Show all that is known of images and containers", "strata inspect app", "strata inspect -f '{{json .Config.Env}}' app") { Group = "Images", IsListing = true },
         new("layers", LayersCommand.Create, "Show what each layer added, changed and deleted", "strata layers app", "strata layers -v app") { Group = "Images" },
         new("layer", LayersCommand.CreateLayer, "List the entries of one layer", "strata layer ls app 2") { Group = "Images" },
-        new("where", WhereCommand.Create, "Say which layer answers a read of a path", "strata where app /etc/passwd") { Group = "Images" },
+        new("where", WhereCommand.Create, "Say which layer answers a read of a path", "strata where app /etc/passwd") { Group = "Images", IsListing = true },
         new("analyze", AnalyzeCommand.Create, "Say which bytes of an image nobody can see", "strata analyze app", "strata analyze --format '{{.WastedBytes}}' app") { Group = "Images" },
         new("verify", AnalyzeCommand.CreateVerify, "Hash an image and its files again", "strata verify app") { Group = "Images" },
         new("tag", TagCommand.Create, "Give an image another name", "strata tag app 127.0.0.1:5000/app:1") { Group = "Images" },
@@ -98,8 +100,8 @@ internal static class CommandTable
     [
         new("registry", RegistryCommand.Create, "Serve this store as a registry", "strata registry serve --addr 127.0.0.1:5000") { Group = "System" },
         new("system", SystemCommand.Create, "Disk usage, pruning, checking", "strata system df", "strata system prune", "strata system check --deep") { Group = "System" },
-        new("info", InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System" },
-        new("version", InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System" },
+        new("info", InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },
+        new("version", InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System", IsListing = true },
         new("completion", Completion.Create, "Print a completion script for a shell", "strata completion bash >/etc/bash_completion.d/strata") { Group = "System" },
     ];
 }

@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Commands;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli;
 
@@ -8,7 +8,7 @@ internal static class Completion
 {
     internal static Command Create(CommandContext context)
     {
-        var shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish" };
+        Argument<string> shell = Options.One("SHELL", "bash, zsh or fish");
         var command = new Command("completion") { shell };
         command.SetAction(parsed =>
         {
@@ -18,7 +18,6 @@ internal static class Completion
                 "zsh" => "#compdef strata\n_strata() { compadd -- ${(f)\"$(strata complete \"${words[@]:1:$((CURRENT-1))}\" 2>/dev/null)\"} }\ncompdef _strata strata\n",
                 "fish" => "complete -c strata -f -a '(strata complete (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'\n",
                 string other => throw new StrataException(ErrorKind.Invalid, $"completion for {other}: there are bash, zsh and fish"),
-                null => "",
             };
             context.Out.Write(script);
             return 0;
@@ -38,9 +37,9 @@ internal static class Completion
         else if (CommandTable.All.FirstOrDefault(c => c.Name == words[0]) is { } entry)
         {
             Command command = entry.Create(context);
-            Command at = command.Subcommands.FirstOrDefault(s => words.Length > 2 && s.Name == words[1]) ?? command;
+            Command at = command.Parts.FirstOrDefault(s => words.Length > 2 && s.Name == words[1]) ?? command;
             IEnumerable<string> names = at.Arguments.Count > 0 && !last.StartsWith('-') ? Names(context, entry) : [];
-            found = last.StartsWith('-') ? at.Options.Select(o => o.Name) : at.Subcommands.Select(s => s.Name).Concat(names);
+            found = last.StartsWith('-') ? at.Options.Select(o => o.Name) : at.Parts.Select(s => s.Name).Concat(names);
         }
         else
         {

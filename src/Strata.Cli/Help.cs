@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Commands;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli;
 
@@ -17,26 +17,26 @@ internal static class Help
             return;
         }
         Command command = entry.Create(context);
-        Command shown = command.Subcommands.FirstOrDefault(s => s.Name == subcommand) ?? command;
+        Command shown = command.Parts.FirstOrDefault(s => s.Name == subcommand) ?? command;
         string words = shown == command ? entry.Name : $"{entry.Name} {shown.Name}";
-        string arguments = string.Concat(shown.Arguments.Select(a => a.Arity.MinimumNumberOfValues == 0 ? $" [{a.Name}{(a.Arity.MaximumNumberOfValues > 1 ? "…" : "")}]" : $" {a.Name}{(a.Arity.MaximumNumberOfValues > 1 ? "…" : "")}"));
-        o.WriteLine($"Usage: strata {words}{(shown.Subcommands.Count > 0 ? " COMMAND" : "")}{(shown.Options.Any() ? " [OPTIONS]" : "")}{arguments}");
+        string arguments = string.Concat(shown.Arguments.Select(a => a.Least == 0 ? $" [{a.Name}{(a.Most > 1 ? "…" : "")}]" : $" {a.Name}{(a.Most > 1 ? "…" : "")}"));
+        o.WriteLine($"Usage: strata {words}{(shown.Parts.Count > 0 ? " COMMAND" : "")}{(shown.Options.Count > 0 ? " [OPTIONS]" : "")}{arguments}");
         o.WriteLine();
         o.WriteLine(shown == command ? entry.Summary + "." : shown.Description + ".");
-        if (shown.Subcommands.Count > 0)
+        if (shown.Parts.Count > 0)
         {
             o.WriteLine("\nCommands:");
-            foreach (Command sub in shown.Subcommands)
+            foreach (Command sub in shown.Parts)
             {
                 o.WriteLine($"  {sub.Name,-12} {sub.Description}");
             }
         }
-        if (shown.Options.Any(x => !x.Hidden))
+        if (shown.Options.Count > 0)
         {
             o.WriteLine("\nOptions:");
-            foreach (Option option in shown.Options.Where(x => !x.Hidden))
+            foreach (Option option in shown.Options)
             {
-                string names = string.Join(", ", option.Aliases.Where(a => a.Length == 2).Append(option.Name)) + (option.Arity.MinimumNumberOfValues > 0 ? " " + (option.HelpName ?? "VALUE") : "");
+                string names = string.Join(", ", option.Aliases.Where(a => a.Length == 2).Append(option.Name)) + (option.TakesValue ? " " + option.ValueName : "");
                 o.WriteLine($"  {(option.Aliases.Any(a => a.Length == 2) ? "" : "    ") + names,-34} {option.Description}");
             }
         }

@@ -93,18 +93,6 @@ public sealed partial class Engine
         writer.Finish();
     }
 
-    private Container? TryGetContainer(string nameOrId)
-    {
-        try
-        {
-            return GetContainer(nameOrId);
-        }
-        catch (StrataException e) when (e.Kind == ErrorKind.NotFound)
-        {
-            return null;
-        }
-    }
-
     // The root of a running container as its monitor sees it: the file system itself, without the container's own mounts.
     private string? TryGetLiveRoot(ContainerRecord record)
         => Containers.GetState(record).Status == ContainerStatus.Running && Containers.ReadStart(record.Id) is { } start

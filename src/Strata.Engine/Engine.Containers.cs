@@ -19,6 +19,10 @@ public sealed partial class Engine
         return new Container(record, Containers.GetState(record));
     }
 
+    /// <summary>The same, null where there is none of this name.</summary>
+    /// <exception cref="StrataException">Invalid: several.</exception>
+    public Container? TryGetContainer(string nameOrId) => Containers.TryGet(nameOrId) is { } record ? new Container(record, Containers.GetState(record)) : null;
+
     /// <summary>Sends a signal to the first process of a running container.</summary>
     /// <exception cref="StrataException">Conflict: it does not run.</exception>
     public ContainerRecord KillContainer(string nameOrId, int signal = KillSignal)

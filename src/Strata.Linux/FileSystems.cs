@@ -37,6 +37,64 @@ public static unsafe class FileSystems
         return Native.LastErrno is Errno.ENOENT or Errno.ENOTDIR ? null : throw Native.Failure("stat", path);
     }
 
+    /// <summary>The names in a trusted directory, without "." and "..", unsorted; null where there is no such directory.</summary>
+    public static IReadOnlyList<string>? TryGetNames(string path)
+    {
+        using SafeFileHandle? directory = TryOpen(path, Native.O_DIRECTORY);
+        return directory is null ? null : DirectoryNames.Read(directory.Fd(), path);
+    }
+
+    /// <summary>
+    /// The bytes of a trusted path's file; null where nothing is there. Of a file with more than <paramref name="limit"/> bytes, one byte more than
+    /// that: so much is read of anything that is no record.
+    /// </summary>
+    public static byte[]? TryRead(string path, int limit)
+    {
+        const int FirstBytes = 4096; // almost every record
+        using SafeFileHandle? file = TryOpen(path, 0);
+        if (file is null)
+        {
+            return null;
+        }
+        byte[] content = new byte[Math.Min(FirstBytes, limit + 1L)];
+        int length = 0;
+        while (true)
+        {
+            nint read;
+            fixed (byte* start = content)
+            {
+                read = Native.read(file.Fd(), start + length, content.Length - length);
+            }
+            if (read < 0 && Native.LastErrno is not Errno.EINTR)
+            {
+                throw Native.Failure("read", path);
+            }
+            length += (int)Math.Max(0, read);
+            if (read == 0 || length > limit)
+            {
+                return content.AsSpan(0, length).ToArray();
+            }
+            if (length == content.Length)
+            {
+                Array.Resize(ref content, (int)Math.Min(Math.Min(content.Length * 4L, limit + 1L), Array.MaxLength));
+            }
+        }
+    }
+
+    private static SafeFileHandle? TryOpen(string path, int flags)
+    {
+        int fd;
+        fixed (byte* name = PathBytes.Of(path, "open"))
+        {
+            do
+            {
+                fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDONLY | Native.O_CLOEXEC | flags, 0);
+            }
+            while (fd < 0 && Native.LastErrno is Errno.EINTR);
+        }
+        return fd >= 0 ? fd.ToHandle() : Native.LastErrno is Errno.ENOENT or Errno.ENOTDIR ? null : throw Native.Failure("open", path);
+    }
+
     /// <summary>What <c>du -s</c> says of a trusted path: allocated bytes, each inode once, no mount point crossed. Missing: 0.</summary>
     public static long GetDiskUsage(string path) => GetDiskUsage(path, []);
 

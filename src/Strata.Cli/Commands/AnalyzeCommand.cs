@@ -1,7 +1,7 @@
-using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Content;
 using Strata.Images;
 using Strata.Server;
@@ -66,7 +66,7 @@ internal static class AnalyzeCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             int bad = 0;
-            foreach (string name in parsed.All(names))
+            foreach (string name in parsed.GetValue(names))
             {
                 LocalImage image = await context.Engine.ResolveImageAsync(name, cancellationToken);
                 IReadOnlyList<StoreProblem> problems = await context.Engine.VerifyAsync(image, cancellationToken);

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Oci;
 
 namespace Strata.Cli.Commands;
@@ -30,7 +30,7 @@ internal static class BootstrapCommand
             Action<string>? said = silent ? null : task is null ? line => context.Error.WriteLine(SafeText.Escape(line)) : task.Say;
             (Descriptor _, Digest id) = root is not null
                 ? await context.Engine.BootstrapRootAsync(root, options with { Message = "strata bootstrap --rootfs", Changes = ["CMD [\"/bin/sh\"]"] }, cancellationToken)
-                : await DebianAsync(context, wanted!, options, parsed.GetValue(variant), [.. parsed.All(include).SelectMany(i => i.Split(','))], parsed.GetValue(mirror), said, cancellationToken);
+                : await DebianAsync(context, wanted!, options, parsed.GetValue(variant), [.. parsed.GetValue(include).SelectMany(i => i.Split(','))], parsed.GetValue(mirror), said, cancellationToken);
             live?.Dispose();
             context.Out.WriteLine(id.ToString());
             if (!silent)

@@ -1,8 +1,8 @@
 using System.Collections.Immutable;
-using System.CommandLine;
 using System.Globalization;
 using Strata.Build;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Layers;
 using Strata.Oci;
 
@@ -40,16 +40,16 @@ internal static class BuildCommand
                 ContextDirectory = contextFolder is null or "-" ? null : Path.GetFullPath(contextFolder),
                 DockerfileText = dockerfile is "-" || contextFolder is "-" ? await Console.In.ReadToEndAsync(cancellationToken) : null,
                 DockerfilePath = dockerfile is null or "-" ? null : Path.GetFullPath(dockerfile),
-                Tags = [.. parsed.All(tags).Select(ImageReference.Parse)],
+                Tags = [.. parsed.GetValue(tags).Select(ImageReference.Parse)],
                 NoCache = parsed.GetValue(noCache),
                 Pull = parsed.GetValue(pull),
-                SourceDateEpoch = SourceDateEpoch(parsed.All(arguments)),
+                SourceDateEpoch = SourceDateEpoch(parsed.GetValue(arguments)),
                 Compression = parsed.GetValue(compression) switch { null or "gzip" => CompressionKind.Gzip, "zstd" => CompressionKind.Zstd, "none" => CompressionKind.None, string other => throw new StrataException(ErrorKind.Invalid, $"--compression {other}: there are gzip, zstd and none") },
                 Options = new BuildOptions
                 {
                     Target = parsed.GetValue(target),
-                    Arguments = ImmutableDictionary.CreateRange(BuildArguments(parsed.All(arguments))),
-                    Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.All(labels))),
+                    Arguments = BuildArguments(parsed.GetValue(arguments)),
+                    Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(labels))),
                     Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : Platform.Host,
                     NoNetwork = parsed.GetValue(network) switch { null or "host" or "default" => false, "none" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--network {other}: there are host and none") },
                 },
@@ -82,9 +82,20 @@ internal static class BuildCommand
     }
 
     // --build-arg NAME without a value takes it from the environment, as Docker does.
-    private static IEnumerable<KeyValuePair<string, string>> BuildArguments(string[] texts)
-        => texts.Select(t => t.Contains('=', StringComparison.Ordinal) ? t : Environment.GetEnvironmentVariable(t) is { } value ? $"{t}={value}" : null).OfType<string>()
-            .Select(t => t.Split('=', 2)).GroupBy(p => p[0]).Select(g => KeyValuePair.Create(g.Key, g.Last()[1]));
+    private static ImmutableSortedDictionary<string, string> BuildArguments(string[] texts)
+    {
+        ImmutableSortedDictionary<string, string>.Builder arguments = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (string text in texts)
+        {
+            int sign = text.IndexOf('=', StringComparison.Ordinal);
+            string name = sign < 0 ? text : text[..sign];
+            if ((sign < 0 ? Environment.GetEnvironmentVariable(name) : text[(sign + 1)..]) is { } value)
+            {
+                arguments[name] = value;
+            }
+        }
+        return arguments.ToImmutable();
+    }
 
     private static DateTimeOffset? SourceDateEpoch(string[] arguments)
     {

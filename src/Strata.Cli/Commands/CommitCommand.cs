@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Oci;
 
 namespace Strata.Cli.Commands;
@@ -18,7 +18,7 @@ internal static class CommitCommand
         var command = new Command("commit") { name, reference, author, message, changes, quiet };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            var options = new CommitOptions { Reference = parsed.GetValue(reference) is { } text ? ImageReference.Parse(text) : null, Author = parsed.GetValue(author), Message = parsed.GetValue(message), Changes = [.. parsed.All(changes)] };
+            var options = new CommitOptions { Reference = parsed.GetValue(reference) is { } text ? ImageReference.Parse(text) : null, Author = parsed.GetValue(author), Message = parsed.GetValue(message), Changes = [.. parsed.GetValue(changes)] };
             using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
             live?.Add($"Committing {parsed.GetValue(name)}");
             (_, Digest id) = await context.Engine.CommitContainerAsync(parsed.GetValue(name)!, options, cancellationToken);

@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Snapshots;
 
 namespace Strata.Cli.Commands;

@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -48,7 +48,7 @@ internal static class ExportCommand
                 throw new StrataException(ErrorKind.NotFound, $"{path}: no such file");
             }
             await using Stream tar = path == "-" ? Console.OpenStandardInput() : File.OpenRead(path);
-            var options = new CommitOptions { Reference = parsed.GetValue(reference) is { } text ? ImageReference.Parse(text) : null, Message = parsed.GetValue(message) ?? $"Imported from {path}", Changes = [.. parsed.All(changes)] };
+            var options = new CommitOptions { Reference = parsed.GetValue(reference) is { } text ? ImageReference.Parse(text) : null, Message = parsed.GetValue(message) ?? $"Imported from {path}", Changes = [.. parsed.GetValue(changes)] };
             using LiveDisplay? live = context.StartLive();
             LiveTask? task = live?.Add($"Importing {path}", tar is FileStream { CanSeek: true } size ? size.Length : null);
             (_, Digest id) = await context.Engine.ImportImageAsync(CountingStream.Of(tar, task), options, cancellationToken);

@@ -1,7 +1,7 @@
-using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli.Commands;
 
@@ -15,7 +15,7 @@ internal static class HistoryCommand
         Argument<string> name = Options.One("IMAGE", "name or ID");
         Option<bool> full = Options.Flag("--no-trunc", "whole texts");
         Option<bool> quiet = Options.Flag("--quiet", "only IDs", "-q");
-        Option<bool> human = new("--human", "-H") { Description = "sizes and times for people", DefaultValueFactory = _ => true };
+        Option<bool> human = Options.FlagOn("--human", "sizes and times for people", "-H");
         Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, or json");
         var command = new Command("history") { name, full, quiet, human, format };
         command.SetAction(async (parsed, cancellationToken) =>
@@ -23,24 +23,29 @@ internal static class HistoryCommand
             LocalImage image = await context.Engine.ResolveImageAsync(parsed.GetValue(name)!, cancellationToken);
             IReadOnlyList<HistoryRow> rows = await context.Engine.GetHistoryAsync(image, cancellationToken);
             DateTimeOffset now = CommandContext.Time.GetUtcNow();
-            JsonObject[] described = [.. rows.Select((row, i) => Describe(row, i == 0 ? image : null, parsed.GetValue(full), parsed.GetValue(human), now))];
+            bool isFull = parsed.GetValue(full), isHuman = parsed.GetValue(human);
+            var lines = new List<Line>(rows.Count);
+            foreach (HistoryRow row in rows)
+            {
+                lines.Add(Describe(row, lines.Count == 0 ? image : null, isFull, isHuman, now));
+            }
             if (parsed.GetValue(quiet))
             {
-                foreach (JsonObject row in described)
+                foreach (Line line in lines)
                 {
-                    context.Out.WriteLine((string)row["ID"]!);
+                    context.Out.WriteLine(line.Id);
                 }
                 return 0;
             }
             if (parsed.GetValue(format) is { } template)
             {
-                Formatted.Write(context.Out, template, described);
+                Formatted.Write(context.Out, template, lines.Select(l => l.ToJson()));
                 return 0;
             }
             var table = new Table("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT");
-            foreach (JsonObject row in described)
+            foreach (Line line in lines)
             {
-                table.Add((string)row["ID"]!, (string)row[parsed.GetValue(human) ? "CreatedSince" : "CreatedAt"]!, (string)row["CreatedBy"]!, (string)row["Size"]!, (string)row["Comment"]!);
+                table.Add(line.Id, isHuman ? line.CreatedSince : line.CreatedAt, line.CreatedBy, line.Size, line.Comment);
             }
             table.Write(context.Out);
             return 0;
@@ -48,18 +53,33 @@ internal static class HistoryCommand
         return command;
     }
 
-    private static JsonObject Describe(HistoryRow row, LocalImage? image, bool full, bool human, DateTimeOffset now)
+    private sealed record Line(string Id, DateTimeOffset? Created, string CreatedSince, string CreatedBy, string Size, string Comment)
     {
-        string by = (row.Entry.CreatedBy ?? "").ReplaceLineEndings(" ");
-        long bytes = row.Layer?.ContentBytes ?? 0;
-        return new JsonObject
+        // Made where it is shown: the base library's formats of times take longer than all the rest of the command.
+        internal string CreatedAt => Created?.ToString("yyyy-MM-ddTHH:mm:ssK", CultureInfo.InvariantCulture) ?? "N/A";
+
+        // As a template sees it.
+        internal JsonObject ToJson() => new()
         {
-            ["Comment"] = row.Entry.Comment ?? "",
-            ["CreatedAt"] = row.Entry.Created?.ToString("yyyy-MM-ddTHH:mm:ssK", CultureInfo.InvariantCulture) ?? "N/A",
-            ["CreatedBy"] = full || by.Length <= ShownCharacters ? by : by[..(ShownCharacters - 1)] + "…",
-            ["CreatedSince"] = Ages.Ago(row.Entry.Created, now),
-            ["ID"] = image is null ? "<missing>" : full ? image.Manifest.Config.Digest.ToString() : image.Manifest.Config.Digest.Hex[..12].ToString(),
-            ["Size"] = human ? Sizes.Human(bytes) : bytes.ToString(CultureInfo.InvariantCulture),
+            [nameof(Comment)] = Comment,
+            [nameof(CreatedAt)] = CreatedAt,
+            [nameof(CreatedBy)] = CreatedBy,
+            [nameof(CreatedSince)] = CreatedSince,
+            ["ID"] = Id,
+            [nameof(Size)] = Size,
         };
+    }
+
+    private static Line Describe(HistoryRow row, LocalImage? image, bool full, bool human, DateTimeOffset now)
+    {
+        string by = SafeText.OneLine(row.Entry.CreatedBy ?? "");
+        long bytes = row.Layer?.ContentBytes ?? 0;
+        return new Line(
+            image is null ? "<missing>" : full ? image.Manifest.Config.Digest.ToString() : image.Manifest.Config.Digest.Hex[..12].ToString(),
+            row.Entry.Created,
+            Ages.Ago(row.Entry.Created, now),
+            full || by.Length <= ShownCharacters ? by : by[..(ShownCharacters - 1)] + "…",
+            human ? Sizes.Human(bytes) : bytes.ToString(CultureInfo.InvariantCulture),
+            row.Entry.Comment ?? "");
     }
 }

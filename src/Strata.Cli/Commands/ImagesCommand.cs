@@ -1,7 +1,7 @@
-using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Oci;
 
 namespace Strata.Cli.Commands;
@@ -26,7 +26,7 @@ internal static class ImagesCommand
             {
                 images = images.Where(i => i.Reference is not null && Matches(i.Reference, wanted));
             }
-            foreach (string text in parsed.All(filter))
+            foreach (string text in parsed.GetValue(filter))
             {
                 images = await ImageFilter.ApplyAsync(context.Engine, images, text, cancellationToken);
             }

@@ -1,6 +1,6 @@
-using System.CommandLine;
 using System.Reflection;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Linux;
 
 namespace Strata.Cli.Commands;

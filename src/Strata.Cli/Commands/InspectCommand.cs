@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
-using System.CommandLine;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Containers;
 using Strata.Oci;
 using Strata.Snapshots;
@@ -20,7 +20,7 @@ internal static class InspectCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var found = new JsonArray();
-            foreach (string name in parsed.All(names))
+            foreach (string name in parsed.GetValue(names))
             {
                 found.Add((JsonNode?)await DescribeAsync(context.Engine, name, parsed.GetValue(type), cancellationToken));
             }
@@ -45,16 +45,13 @@ internal static class InspectCommand
         {
             throw new StrataException(ErrorKind.Invalid, $"--type {type}: there are image and container");
         }
-        if (type is not "image")
+        if (type is "container")
         {
-            try
-            {
-                return await ContainerAsync(engine, engine.GetContainer(name), cancellationToken);
-            }
-            catch (StrataException e) when (e.Kind == ErrorKind.NotFound && type is null)
-            {
-                // then it is an image, or nothing
-            }
+            return await ContainerAsync(engine, engine.GetContainer(name), cancellationToken);
+        }
+        if (type is null && engine.TryGetContainer(name) is { } container)
+        {
+            return await ContainerAsync(engine, container, cancellationToken);
         }
         return Image(engine, await engine.ResolveImageAsync(name, cancellationToken));
     }

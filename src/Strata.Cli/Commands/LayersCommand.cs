@@ -1,6 +1,6 @@
-using System.CommandLine;
 using System.Globalization;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Layers;
 
 namespace Strata.Cli.Commands;
@@ -45,7 +45,7 @@ internal static class LayersCommand
     internal static Command CreateLayer(CommandContext context)
     {
         Argument<string> name = Options.One("IMAGE", "name or ID");
-        Argument<int> number = new("LAYER") { Description = "1 is the bottom" };
+        Argument<int> number = Options.OneNumber("LAYER", "1 is the bottom");
         var list = new Command("ls", "List the entries of a layer as its archive has them") { name, number };
         list.SetAction(async (parsed, cancellationToken) =>
         {

@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Dockerfiles;
 using Strata.Dockerfiles.Lint;
 using Strata.Server;
@@ -16,7 +16,7 @@ internal static class LintCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             int found = 0;
-            foreach (string file in parsed.All(files))
+            foreach (string file in parsed.GetValue(files))
             {
                 if (file != "-" && !File.Exists(file))
                 {

@@ -1,6 +1,6 @@
-using System.CommandLine;
 using System.Globalization;
 using System.Text;
+using Strata.Cli.Syntax;
 using Strata.Containers;
 using Strata.Linux;
 

@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli.Commands;
 
@@ -35,7 +35,7 @@ internal static class MountCommand
         var command = new Command("umount") { names };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            foreach (string name in parsed.All(names))
+            foreach (string name in parsed.GetValue(names))
             {
                 await context.Engine.UnmountAsync(name, cancellationToken);
                 context.Out.WriteLine(name);

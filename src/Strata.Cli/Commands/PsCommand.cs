@@ -1,6 +1,6 @@
-using System.CommandLine;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Containers;
 using Strata.Snapshots;
 
@@ -22,7 +22,7 @@ internal static class PsCommand
         var command = new Command("ps") { all, quiet, full, size, filter, format };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            string[] filters = parsed.All(filter);
+            string[] filters = parsed.GetValue(filter);
             IEnumerable<Container> found = context.Engine.ListContainers().Where(c => parsed.GetValue(all) || filters.Any(f => f.StartsWith("status=", StringComparison.Ordinal) || f.StartsWith("exited=", StringComparison.Ordinal)) || c.State.Status == ContainerStatus.Running);
             found = filters.Aggregate(found, (containers, text) => containers.Where(c => Matches(c, text)).ToList()).OrderByDescending(c => c.Record.Created);
             var rows = new List<JsonObject>();

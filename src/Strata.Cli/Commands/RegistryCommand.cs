@@ -1,4 +1,4 @@
-using System.CommandLine;
+using Strata.Cli.Syntax;
 using Strata.Server.Registry;
 
 namespace Strata.Cli.Commands;

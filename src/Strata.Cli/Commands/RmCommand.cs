@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli.Commands;
 
@@ -15,7 +15,7 @@ internal static class RmCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             int code = 0;
-            foreach (string name in parsed.All(names))
+            foreach (string name in parsed.GetValue(names))
             {
                 try
                 {

@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli.Commands;
 
@@ -14,7 +14,7 @@ internal static class RmiCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             int code = 0;
-            foreach (string name in parsed.All(names))
+            foreach (string name in parsed.GetValue(names))
             {
                 try
                 {
@@ -23,7 +23,7 @@ internal static class RmiCommand
                         context.Out.WriteLine(SafeText.Escape(line));
                     }
                 }
-                catch (StrataException e) when (parsed.All(names).Length > 1)
+                catch (StrataException e) when (parsed.GetValue(names).Length > 1)
                 {
                     context.Error.WriteLine($"strata: rmi: {SafeText.Escape(e.Message)}");
                     if (e.Hint is not null)

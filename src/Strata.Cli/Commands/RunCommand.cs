@@ -1,8 +1,8 @@
 using System.Collections.Immutable;
-using System.CommandLine;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Containers;
 using Strata.Linux;
 using Strata.Oci;
@@ -18,7 +18,8 @@ internal static class RunCommand
 
     private sealed class Set
     {
-        internal readonly Argument<string[]> Words = Options.Many("IMAGE [COMMAND", "image, and what to run in place of its command");
+        internal readonly Argument<string> Image = Options.One("IMAGE", "name or ID");
+        internal readonly Argument<string[]> Command = Options.Many("COMMAND", "what to run in place of the image's command", atLeastOne: false);
         internal readonly Option<bool> Remove = Options.Flag("--rm", "remove the container when it ends");
         internal readonly Option<bool> Input = Options.Flag("--interactive", "keep its input open", "-i");
         internal readonly Option<bool> Tty = Options.Flag("--tty", "give it a terminal", "-t");
@@ -29,7 +30,7 @@ internal static class RunCommand
         internal readonly Option<string?> User = Options.Value("--user", "USER[:GROUP]", "who it runs as", "-u");
         internal readonly Option<string[]> Volume = Options.Values("--volume", "SRC:DST[:ro]", "bind a path, or a named volume", "-v");
         internal readonly Option<string[]> Tmpfs = Options.Values("--tmpfs", "DST", "memory at a path");
-        internal readonly Option<string?> Entrypoint = new("--entrypoint") { Description = "in place of the image's", HelpName = "PROGRAM", Arity = ArgumentArity.ExactlyOne };
+        internal readonly Option<string?> Entrypoint = Options.Value("--entrypoint", "PROGRAM", "in place of the image's");
         internal readonly Option<bool> ReadOnly = Options.Flag("--read-only", "its root file system cannot be written to");
         internal readonly Option<string?> Network = Options.Value("--network", "MODE", "host (default) or none", "--net");
         internal readonly Option<string?> Hostname = Options.Value("--hostname", "NAME", "its host name", "-h");
@@ -44,7 +45,7 @@ internal static class RunCommand
         internal readonly Option<string?> CidFile = Options.Value("--cidfile", "FILE", "write the container's ID to a file");
         internal readonly Option<string?> Pull = Options.Value("--pull", "WHEN", "missing (default), always or never");
 
-        internal IEnumerable<Symbol> All => [Words, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Tmpfs, Entrypoint, ReadOnly, Network, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
+        internal IEnumerable<Symbol> All => [Image, Command, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Tmpfs, Entrypoint, ReadOnly, Network, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
             Privileged, Pids, Memory, CidFile, Pull];
     }
 
@@ -54,14 +55,7 @@ internal static class RunCommand
         var command = new Command(verb);
         foreach (Symbol symbol in set.All)
         {
-            if (symbol is Option option)
-            {
-                command.Options.Add(option);
-            }
-            else
-            {
-                command.Arguments.Add((Argument)symbol);
-            }
+            command.Add(symbol);
         }
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -175,21 +169,20 @@ internal static class RunCommand
 
     private static ContainerOptions Read(ParseResult parsed, Set set)
     {
-        string[] words = parsed.All(set.Words);
         string? entrypoint = parsed.GetValue(set.Entrypoint);
         return new ContainerOptions
         {
-            Image = words[0],
-            Command = [.. words.Skip(1)],
+            Image = parsed.GetValue(set.Image),
+            Command = [.. parsed.GetValue(set.Command)],
             Entrypoint = entrypoint is null ? null : entrypoint.Length == 0 ? [] : [entrypoint],
             Name = parsed.GetValue(set.Name),
-            Environment = [.. parsed.All(set.EnvFile).SelectMany(ReadEnvFile), .. parsed.All(set.Env).Select(Variable).OfType<string>()],
+            Environment = [.. parsed.GetValue(set.EnvFile).SelectMany(ReadEnvFile), .. parsed.GetValue(set.Env).Select(Variable).OfType<string>()],
             WorkingDirectory = parsed.GetValue(set.Workdir),
             User = parsed.GetValue(set.User),
             Hostname = parsed.GetValue(set.Hostname),
-            Volumes = [.. parsed.All(set.Volume)],
-            Tmpfs = [.. parsed.All(set.Tmpfs)],
-            Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.All(set.Label))),
+            Volumes = [.. parsed.GetValue(set.Volume)],
+            Tmpfs = [.. parsed.GetValue(set.Tmpfs)],
+            Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(set.Label))),
             StopSignal = parsed.GetValue(set.StopSignal),
             Input = parsed.GetValue(set.Input),
             Terminal = parsed.GetValue(set.Tty),
@@ -200,14 +193,14 @@ internal static class RunCommand
 
     private static IsolationOptions ReadIsolation(ParseResult parsed, Set set)
     {
-        string[] security = parsed.All(set.Security);
+        string[] security = parsed.GetValue(set.Security);
         if (security.FirstOrDefault(s => s is not ("no-new-privileges" or "no-new-privileges=true" or "no-new-privileges:true" or "seccomp=unconfined" or "seccomp:unconfined")) is { } unknown)
         {
             throw new StrataException(ErrorKind.Unsupported, $"--security-opt {unknown}: there are no-new-privileges and seccomp=unconfined");
         }
         return new IsolationOptions
         {
-            Capabilities = Capabilities.Resolve(parsed.All(set.CapAdd), parsed.All(set.CapDrop)),
+            Capabilities = Capabilities.Resolve(parsed.GetValue(set.CapAdd), parsed.GetValue(set.CapDrop)),
             NoNewPrivileges = security.Any(s => s.StartsWith("no-new-privileges", StringComparison.Ordinal)),
             Seccomp = !security.Any(s => s.StartsWith("seccomp", StringComparison.Ordinal)),
             Privileged = parsed.GetValue(set.Privileged),

@@ -1,5 +1,5 @@
-using System.CommandLine;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Images;
 using Strata.Linux;
 using Strata.Oci;
@@ -28,13 +28,13 @@ internal static class SaveCommand
             if (parsed.GetValue(format) == FolderFormat)
             {
                 using LiveDisplay? shown = context.StartLive();
-                shown?.Add($"Saving {string.Join(' ', parsed.All(names))}");
+                shown?.Add($"Saving {string.Join(' ', parsed.GetValue(names))}");
                 string folder = parsed.GetValue(output) ?? throw new StrataException(ErrorKind.Invalid, $"--format {FolderFormat} needs a folder to write to") { Hint = "name it with -o" };
-                await context.Engine.SaveFolderAsync(parsed.All(names), folder, cancellationToken);
+                await context.Engine.SaveFolderAsync(parsed.GetValue(names), folder, cancellationToken);
                 return 0;
             }
             using LiveDisplay? live = context.StartLive();
-            LiveTask? task = live?.Add($"Saving {string.Join(' ', parsed.All(names))}");
+            LiveTask? task = live?.Add($"Saving {string.Join(' ', parsed.GetValue(names))}");
             if (parsed.GetValue(output) is not { } path)
             {
                 if (Terminal.IsTerminal(1))
@@ -42,10 +42,10 @@ internal static class SaveCommand
                     throw new StrataException(ErrorKind.Invalid, "refusing to write an archive to a terminal") { Hint = "name a file with -o, or send the output on" };
                 }
                 using Stream stdout = StandardStream.OpenOutput();
-                await context.Engine.SaveAsync(parsed.All(names), kind, CountingStream.Of(stdout, task), cancellationToken);
+                await context.Engine.SaveAsync(parsed.GetValue(names), kind, CountingStream.Of(stdout, task), cancellationToken);
                 return 0;
             }
-            await OutputFile.WriteAsync(path, file => context.Engine.SaveAsync(parsed.All(names), kind, CountingStream.Of(file, task), cancellationToken).AsTask());
+            await OutputFile.WriteAsync(path, file => context.Engine.SaveAsync(parsed.GetValue(names), kind, CountingStream.Of(file, task), cancellationToken).AsTask());
             return 0;
         });
         return command;

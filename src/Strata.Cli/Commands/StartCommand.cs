@@ -1,4 +1,4 @@
-using System.CommandLine;
+using Strata.Cli.Syntax;
 using Strata.Containers;
 
 namespace Strata.Cli.Commands;
@@ -14,7 +14,7 @@ internal static class StartCommand
         var command = new Command("start") { names, attach, input };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            string[] all = parsed.All(names);
+            string[] all = parsed.GetValue(names);
             if (!parsed.GetValue(attach) && !parsed.GetValue(input))
             {
                 foreach (string name in all)

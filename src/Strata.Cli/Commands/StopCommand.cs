@@ -1,5 +1,5 @@
-using System.CommandLine;
 using System.Globalization;
+using Strata.Cli.Syntax;
 using Strata.Containers;
 
 namespace Strata.Cli.Commands;
@@ -10,9 +10,9 @@ internal static class StopCommand
     internal static Command Create(CommandContext context)
     {
         Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
-        Option<int> time = new("--time", "-t") { Description = "seconds before it is killed", HelpName = "SECONDS", DefaultValueFactory = _ => 10 };
+        Option<int> time = Options.Number("--time", "SECONDS", "seconds before it is killed", 10, "-t");
         var command = new Command("stop") { names, time };
-        command.SetAction((parsed, cancellationToken) => EachAsync(context, parsed.All(names), async name => await context.Engine.StopContainerAsync(name, TimeSpan.FromSeconds(parsed.GetValue(time)), cancellationToken)));
+        command.SetAction((parsed, cancellationToken) => EachAsync(context, parsed.GetValue(names), async name => await context.Engine.StopContainerAsync(name, TimeSpan.FromSeconds(parsed.GetValue(time)), cancellationToken)));
         return command;
     }
 
@@ -21,7 +21,7 @@ internal static class StopCommand
         Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
         Option<string?> signal = Options.Value("--signal", "SIGNAL", "KILL where not said", "-s");
         var command = new Command("kill") { names, signal };
-        command.SetAction((parsed, _) => EachAsync(context, parsed.All(names), name =>
+        command.SetAction((parsed, _) => EachAsync(context, parsed.GetValue(names), name =>
         {
             context.Engine.KillContainer(name, Signals.Parse(parsed.GetValue(signal) ?? "KILL"));
             return Task.CompletedTask;
@@ -35,7 +35,7 @@ internal static class StopCommand
         var command = new Command("wait") { names };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            foreach (string name in parsed.All(names))
+            foreach (string name in parsed.GetValue(names))
             {
                 int? code = await context.Engine.WaitContainerAsync(name, cancellationToken);
                 context.Out.WriteLine(code?.ToString(CultureInfo.InvariantCulture) ?? "unknown");

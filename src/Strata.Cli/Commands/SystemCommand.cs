@@ -1,7 +1,7 @@
-using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 using Strata.Content;
 using Strata.Linux;
 using Strata.Server;

@@ -1,4 +1,4 @@
-using System.CommandLine;
+using Strata.Cli.Syntax;
 using Strata.Oci;
 
 namespace Strata.Cli.Commands;

@@ -1,6 +1,6 @@
-using System.CommandLine;
 using System.Globalization;
 using Strata.Cli.Output;
+using Strata.Cli.Syntax;
 
 namespace Strata.Cli.Commands;
 

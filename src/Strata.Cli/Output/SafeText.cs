@@ -15,6 +15,9 @@ internal static class SafeText
     /// <summary>The same, but line feeds and tabs stay.</summary>
     internal static string Lines(string? text) => EscapeAll(text, keepLines: true);
 
+    /// <summary>A text as one line: each line end is a blank.</summary>
+    internal static string OneLine(string text) => text.Contains('\n') || text.Contains('\r') ? text.ReplaceLineEndings(" ") : text;
+
     private static string EscapeAll(string? text, bool keepLines)
     {
         if (string.IsNullOrEmpty(text))

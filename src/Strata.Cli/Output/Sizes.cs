@@ -17,7 +17,9 @@ internal static class Sizes
             value /= 1000;
             unit++;
         }
-        return Round(value, digits).ToString("0.###", CultureInfo.InvariantCulture) + s_units[unit];
+        long thousandths = (long)Math.Round(Round(value, digits) * 1000), rest = thousandths % 1000;
+        string fraction = rest == 0 ? "" : "." + (1000 + rest).ToString(CultureInfo.InvariantCulture)[1..].TrimEnd('0');
+        return (thousandths / 1000).ToString(CultureInfo.InvariantCulture) + fraction + s_units[unit];
     }
 
     // Go's %.3g, save that digits before the point are never dropped.

@@ -18,7 +18,7 @@ internal static class ImageAssembler
             Created = created,
             Author = graph.Author ?? graph.Base?.Config.Author,
             Config = graph.Config,
-            RootFs = new RootFs("layers", [.. top.Layers.Select(l => l.DiffId)]),
+            RootFs = new RootFs("layers", DiffIdsOf(top)),
             History = history,
             Extra = null, // container, container_config, docker_version: they tell how the base was made, and are not true of this image
         };
@@ -36,6 +36,16 @@ internal static class ImageAssembler
         byte[] manifestJson = OciJson.Serialize(manifest);
         Descriptor descriptor = await content.WriteAsync(MediaTypes.OciManifest, manifestJson, cancellationToken).ConfigureAwait(false);
         return new BuiltImage(descriptor, configDescriptor, created, top.Snapshot?.Stack.Sum(l => l.ContentBytes) ?? 0);
+    }
+
+    private static ImmutableArray<Digest> DiffIdsOf(StepResult top)
+    {
+        ImmutableArray<Digest>.Builder ids = ImmutableArray.CreateBuilder<Digest>(top.Layers.Length);
+        foreach (LayerReference layer in top.Layers)
+        {
+            ids.Add(layer.DiffId);
+        }
+        return ids.MoveToImmutable();
     }
 
     private static ImageConfig Blank(Platform platform)

@@ -16,7 +16,7 @@ internal sealed class StagePlanner
     private readonly Stage _stage;
     private readonly IReadOnlyDictionary<ImageReference, BaseImage> _bases;
     private readonly Func<int, StagePlanner> _stageOf;
-    private readonly List<KeyValuePair<string, string>> _env = [];
+    private readonly List<NamedValue> _env = [];
     private readonly SortedDictionary<string, string?> _args = new(StringComparer.Ordinal);
     private readonly List<PlannedRow> _history = [];
     private readonly VariableExpander _expander;
@@ -164,7 +164,7 @@ internal sealed class StagePlanner
     private void PlanEnv(EnvInstruction env)
     {
         // All values of one line see the variables as they were before it.
-        ImmutableArray<KeyValuePair<string, string>> values = [.. env.Values.Select(v => KeyValuePair.Create(Expand(v.Key, env), Expand(v.Value, env)))];
+        ImmutableArray<NamedValue> values = [.. env.Values.Select(v => new NamedValue(Expand(v.Key, env), Expand(v.Value, env)))];
         foreach ((string name, string value) in values)
         {
             SetEnv($"{name}={value}");
@@ -175,7 +175,7 @@ internal sealed class StagePlanner
     private void PlanLabel(LabelInstruction label)
     {
         ImmutableSortedDictionary<string, string> labels = _config.Labels ?? ImmutableSortedDictionary<string, string>.Empty.WithComparers(StringComparer.Ordinal);
-        ImmutableArray<KeyValuePair<string, string>> values = [.. label.Values.Select(v => KeyValuePair.Create(Expand(v.Key, label), Expand(v.Value, label)))];
+        ImmutableArray<NamedValue> values = [.. label.Values.Select(v => new NamedValue(Expand(v.Key, label), Expand(v.Value, label)))];
         foreach ((string name, string value) in values)
         {
             labels = labels.SetItem(name, value);
@@ -196,9 +196,9 @@ internal sealed class StagePlanner
         }
         ImmutableArray<string> arguments = run.Heredocs.IsEmpty ? InShell(run.Command) : InShell(new CommandLine([HeredocScript(run)], IsShell: true));
         InlineFile? program = ProgramOf(run);
-        KeyValuePair<string, string>[] args = [.. _args.Where(a => a.Value is not null && !_env.Any(e => e.Key == a.Key)).Select(a => KeyValuePair.Create(a.Key, a.Value!))];
+        List<NamedValue> args = ArgumentsOf();
         ImmutableArray<string> environment = [.. EnvOf(), .. args.Select(a => $"{a.Key}={a.Value}")];
-        string shown = args.Length == 0 ? string.Join(' ', arguments) : $"|{args.Length} {string.Join(' ', args.Select(a => $"{a.Key}={a.Value}"))} {string.Join(' ', arguments)}";
+        string shown = args.Count == 0 ? string.Join(' ', arguments) : $"|{args.Count} {string.Join(' ', args.Select(a => $"{a.Key}={a.Value}"))} {string.Join(' ', arguments)}";
         string command = run.Command.IsShell ? run.Command.Words[0] : Json(run.Command.Words);
         ImmutableArray<string> started = program is null ? arguments : InShell(new CommandLine([$"{RunStep.ProgramFolder}/{program.Name}"], IsShell: true));
         _root = new RunStep(_root, started, environment, [.. _walk.Proxies], WorkingDirectory, _config.User, _walk.Options.NoNetwork || run.Network is "none", command,
@@ -341,13 +341,27 @@ internal sealed class StagePlanner
 
     private ImmutableArray<string> InShell(CommandLine command) => command.IsShell ? [.. _config.Shell is { IsEmpty: false } shell ? shell : s_defaultShell, command.Words[0]] : command.Words;
 
+    // The ARGs that have a value and that no ENV hides, by name.
+    private List<NamedValue> ArgumentsOf()
+    {
+        var found = new List<NamedValue>();
+        foreach ((string name, string? value) in _args)
+        {
+            if (value is not null && !_env.Exists(e => e.Key == name))
+            {
+                found.Add(new NamedValue(name, value));
+            }
+        }
+        return found;
+    }
+
     private ImmutableArray<string> EnvOf()
         => _env.Any(e => e.Key == "PATH") ? [.. _env.Select(e => $"{e.Key}={e.Value}")] : [DefaultPath, .. _env.Select(e => $"{e.Key}={e.Value}")];
 
     private void SetEnv(string variable)
     {
         int equals = variable.IndexOf('=', StringComparison.Ordinal);
-        KeyValuePair<string, string> pair = equals < 0 ? new(variable, "") : new(variable[..equals], variable[(equals + 1)..]);
+        NamedValue pair = equals < 0 ? new(variable, "") : new(variable[..equals], variable[(equals + 1)..]);
         int at = _env.FindIndex(e => e.Key == pair.Key);
         if (at < 0)
         {

@@ -151,12 +151,25 @@ public sealed class ContainerStore
 
     /// <summary>All ids that have a directory, with a record or without.</summary>
     internal IReadOnlyList<string> ListIds()
-        => Directory.Exists(_layout.Containers)
-            ? [.. Directory.EnumerateDirectories(_layout.Containers).Select(d => Path.GetFileName(d)).Where(IsId)] : [];
+    {
+        var ids = new List<string>();
+        foreach (string name in FileSystems.TryGetNames(_layout.Containers) ?? [])
+        {
+            if (IsId(name))
+            {
+                ids.Add(name);
+            }
+        }
+        return ids;
+    }
 
     /// <summary>The container with this name, id or unique beginning of an id.</summary>
     /// <exception cref="StrataException">NotFound: none; Invalid: several.</exception>
-    public ContainerRecord Get(string nameOrId)
+    public ContainerRecord Get(string nameOrId) => TryGet(nameOrId) ?? throw new StrataException(ErrorKind.NotFound, $"container '{nameOrId}': not found");
+
+    /// <summary>The same, null where there is none.</summary>
+    /// <exception cref="StrataException">Invalid: several.</exception>
+    internal ContainerRecord? TryGet(string nameOrId)
     {
         ArgumentNullException.ThrowIfNull(nameOrId);
         if (IsName(nameOrId))
@@ -165,17 +178,17 @@ public sealed class ContainerStore
             {
                 return named;
             }
-            List<string> matches = [.. ListIds().Where(i => i.StartsWith(nameOrId, StringComparison.Ordinal) && File.Exists(Path.Combine(DirectoryOf(i), "container.json"))).Take(2)];
-            if (matches.Count == 2)
+            string? match = null;
+            foreach (string full in ListIds())
             {
-                throw new StrataException(ErrorKind.Invalid, $"container '{nameOrId}': several ids begin so");
+                if (full.StartsWith(nameOrId, StringComparison.Ordinal) && FileSystems.TryGetStatus(Path.Combine(DirectoryOf(full), "container.json")) is not null)
+                {
+                    match = match is null ? full : throw new StrataException(ErrorKind.Invalid, $"container '{nameOrId}': several ids begin so");
+                }
             }
-            if (matches.Count == 1 && TryRead(matches[0]) is { } found)
-            {
-                return found;
-            }
+            return match is null ? null : TryRead(match);
         }
-        throw new StrataException(ErrorKind.NotFound, $"container '{nameOrId}': not found");
+        return null;
     }
 
     /// <summary>How a container is, by conmon's exit file and by who is alive.</summary>

@@ -44,25 +44,11 @@ public static class AtomicFile
     }
 
     /// <summary>Reads a record, or null where it is not there. At most <paramref name="limit"/> bytes: a longer one throws Corrupt.</summary>
+    /// <exception cref="LinuxException">It cannot be read.</exception>
     public static byte[]? TryRead(string path, int limit = 4 << 20)
-    {
-        try
-        {
-            using SafeFileHandle file = File.OpenHandle(path);
-            long length = RandomAccess.GetLength(file);
-            if (length > limit)
-            {
-                throw new StrataException(ErrorKind.Corrupt, $"{path}: {length} bytes; a record has at most {limit}") { Hint = "see strata system check" };
-            }
-            byte[] content = new byte[length];
-            int read = RandomAccess.Read(file, content, 0);
-            return read == length ? content : content[..read];
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return null;
-        }
-    }
+        => FileSystems.TryRead(path, limit) is not { } content ? null
+            : content.Length <= limit ? content
+            : throw new StrataException(ErrorKind.Corrupt, $"{path}: a record has at most {limit} bytes") { Hint = "see strata system check" };
 
     /// <summary>Forgets a record. Not there is no error.</summary>
     public static void Delete(string path, bool durable = true)

@@ -55,8 +55,12 @@ internal sealed partial class DockerfileParser
         {
             throw new DockerfileException(new SourceSpan(_file, 1, 1), any ? "dockerfile contains no stages to build" : "file with no instructions") { Hint = "a Dockerfile starts with FROM" };
         }
-        ImmutableArray<Stage> finished = [.. stages.Select(s => s.Head with { Instructions = [.. s.Body] })];
-        return new Dockerfile(globals.ToImmutable(), finished, _lexer.Escape, [.. _lexer.Warnings]) { Directives = _lexer.Directives };
+        ImmutableArray<Stage>.Builder finished = ImmutableArray.CreateBuilder<Stage>(stages.Count);
+        foreach ((Stage head, List<Instruction> body) in stages)
+        {
+            finished.Add(head with { Instructions = [.. body] });
+        }
+        return new Dockerfile(globals.ToImmutable(), finished.MoveToImmutable(), _lexer.Escape, [.. _lexer.Warnings]) { Directives = _lexer.Directives };
     }
 
     /// <summary>The one instruction of a text: what ONBUILD kept.</summary>
@@ -214,11 +218,11 @@ internal sealed partial class DockerfileParser
         }
     }
 
-    private ImmutableArray<KeyValuePair<string, string>> ParsePairs(RawNode node)
+    private ImmutableArray<NamedValue> ParsePairs(RawNode node)
     {
         _ = FlagSet.Read(node, KnownFlags.None);
         ImmutableArray<string> words = AtLeastOne(node);
-        ImmutableArray<KeyValuePair<string, string>>.Builder pairs = ImmutableArray.CreateBuilder<KeyValuePair<string, string>>();
+        ImmutableArray<NamedValue>.Builder pairs = ImmutableArray.CreateBuilder<NamedValue>();
         for (int i = 0; i < words.Length; i += 3)
         {
             pairs.Add(new(words[i].Length > 0 ? words[i] : throw Error(node, $"{node.Upper} names can not be blank", $"write: {node.Upper} NAME=VALUE"), words[i + 1]));

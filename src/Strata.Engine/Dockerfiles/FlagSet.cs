@@ -16,9 +16,9 @@ internal sealed record KnownFlags(ImmutableArray<string> Single, ImmutableArray<
 /// <summary>The flags in front of an instruction's arguments, checked against those it knows.</summary>
 internal sealed class FlagSet
 {
-    private readonly List<KeyValuePair<string, string>> _values = [];
+    private readonly List<NamedValue> _values = [];
 
-    internal string? this[string name] => _values.LastOrDefault(v => v.Key == name).Value;
+    internal string? this[string name] => _values.FindLast(v => v.Key == name)?.Value;
 
     internal ImmutableArray<string> All(string name) => [.. _values.Where(v => v.Key == name).Select(v => v.Value)];
 

@@ -60,11 +60,14 @@ public sealed record CopyInstruction(bool IsAdd, ImmutableArray<string> Sources,
 /// <summary><c>ARG</c>: one name; a line with several becomes several.</summary>
 public sealed record ArgInstruction(string Name, string? Default, SourceSpan Span) : Instruction(Span);
 
+/// <summary>A pair as ENV and LABEL write it. A class: generic code over it is compiled ahead, over a structure it is not.</summary>
+public sealed record NamedValue(string Key, string Value);
+
 /// <summary><c>ENV</c>: names and values as written, with their quotes.</summary>
-public sealed record EnvInstruction(ImmutableArray<KeyValuePair<string, string>> Values, SourceSpan Span) : Instruction(Span);
+public sealed record EnvInstruction(ImmutableArray<NamedValue> Values, SourceSpan Span) : Instruction(Span);
 
 /// <summary><c>LABEL</c>: names and values as written, with their quotes.</summary>
-public sealed record LabelInstruction(ImmutableArray<KeyValuePair<string, string>> Values, SourceSpan Span) : Instruction(Span);
+public sealed record LabelInstruction(ImmutableArray<NamedValue> Values, SourceSpan Span) : Instruction(Span);
 
 /// <summary><c>MAINTAINER</c></summary>
 public sealed record MaintainerInstruction(string Author, SourceSpan Span) : Instruction(Span);

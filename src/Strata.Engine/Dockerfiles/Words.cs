@@ -6,7 +6,7 @@ namespace Strata.Dockerfiles;
 internal static class Words
 {
     // What separates the words of an instruction; other blanks of Unicode do not.
-    private static readonly System.Buffers.SearchValues<char> s_blanks = System.Buffers.SearchValues.Create("\t\v\f\r ");
+    private const string Blanks = "\t\v\f\r ";
 
     /// <summary>At runs of blanks, whatever quotes say: EXPOSE, FROM, and COPY without JSON.</summary>
     internal static List<string> AtBlanks(string text)
@@ -15,10 +15,10 @@ internal static class Words
         ReadOnlySpan<char> rest = text;
         while (!rest.IsEmpty)
         {
-            int end = rest.IndexOfAny(s_blanks);
+            int end = rest.IndexOfAny(Blanks);
             words.Add((end < 0 ? rest : rest[..end]).ToString());
             rest = end < 0 ? default : rest[end..];
-            int start = rest.IndexOfAnyExcept(s_blanks);
+            int start = rest.IndexOfAnyExcept(Blanks);
             rest = start < 0 ? default : rest[start..];
         }
         return words;
@@ -27,12 +27,12 @@ internal static class Words
     /// <summary>The first word and what is behind it.</summary>
     internal static (string First, string? Behind) Head(string text)
     {
-        int end = text.AsSpan().IndexOfAny(s_blanks);
+        int end = text.AsSpan().IndexOfAny(Blanks);
         if (end < 0)
         {
             return (text, null);
         }
-        int start = text.AsSpan(end).IndexOfAnyExcept(s_blanks);
+        int start = text.AsSpan(end).IndexOfAnyExcept(Blanks);
         return (text[..end], start < 0 ? "" : text[(end + start)..]);
     }
 

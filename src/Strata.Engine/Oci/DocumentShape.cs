@@ -72,80 +72,53 @@ internal sealed class DocumentShape
         _folded.Add(Fold(name), name);
     }
 
-    private sealed class Frame(DocumentShape shape, bool isArray)
+    // Where a value is: joined only for a message, since a hostile document has long keys and many of them.
+    private sealed record Place(Place? Above, string Key)
     {
-        public DocumentShape Shape { get; } = shape;
-        public bool IsArray { get; } = isArray;
-        public HashSet<string>? Seen { get; set; }
-        public string? Key { get; set; }
-        // What the next value must look like.
-        public DocumentShape Next { get; set; } = shape;
+        public override string ToString() => Above is null ? Key : $"{Above}.{Key}";
     }
 
     /// <summary>Walks the document once.</summary>
     /// <exception cref="StrataException">Invalid: it is ambiguous.</exception>
-    /// <exception cref="JsonException">It is no JSON.</exception>
-    public static void Check(ReadOnlySpan<byte> json, string what, DocumentShape root)
+    public static void Check(JsonValue document, string what, DocumentShape root) => Check(document, what, root, null);
+
+    private static void Check(JsonValue value, string what, DocumentShape shape, Place? place)
     {
-        Utf8JsonReader reader = new(json, new JsonReaderOptions { MaxDepth = OciJson.MaxDepth });
-        Stack<Frame> frames = new();
-        while (reader.Read())
+        HashSet<string>? seen = value.Names.Count == 0 ? null : new(StringComparer.Ordinal);
+        for (int i = 0; i < value.Items.Count; i++)
         {
-            switch (reader.TokenType)
+            JsonValue item = value.Items[i];
+            // An array's items are where the array is.
+            Place? inner = seen is null ? place : new Place(place, value.Names[i]);
+            if (seen is not null)
             {
-                case JsonTokenType.StartObject:
-                case JsonTokenType.StartArray:
-                    frames.Push(new Frame(frames.TryPeek(out Frame? outer) ? outer.Next : root, reader.TokenType == JsonTokenType.StartArray));
-                    break;
-                case JsonTokenType.EndObject:
-                case JsonTokenType.EndArray:
-                    frames.Pop();
-                    break;
-                case JsonTokenType.PropertyName:
-                    CheckKey(Text(ref reader, what), frames.Peek(), frames, what);
-                    break;
-                case JsonTokenType.String:
-                    _ = Text(ref reader, what);
-                    break;
-                case JsonTokenType.Null when frames.TryPeek(out Frame? inner) && (inner.IsArray ? inner.Shape != Any : inner.Shape._isMap):
-                    throw OciJson.Invalid(what, $"{PathOf(frames)}: null is not allowed here");
-                default:
-                    break;
+                shape.CheckKey(inner!, seen, what);
+            }
+            if (item.Kind == JsonValueKind.Null && (seen is null ? shape != Any : shape._isMap))
+            {
+                throw OciJson.Invalid(what, $"{inner}: null is not allowed here");
+            }
+            if (item.Items.Count > 0)
+            {
+                Check(item, what, seen is null ? shape : shape._fields.TryGetValue(value.Names[i], out DocumentShape? next) ? next : Any, inner);
             }
         }
     }
 
-    private static void CheckKey(string key, Frame frame, Stack<Frame> frames, string what)
+    private void CheckKey(Place place, HashSet<string> seen, string what)
     {
-        frame.Key = key;
-        string folded = frame.Shape._isMap ? key : Fold(key);
-        if (!(frame.Seen ??= new HashSet<string>(StringComparer.Ordinal)).Add(folded))
+        string folded = _isMap ? place.Key : Fold(place.Key);
+        if (!seen.Add(folded))
         {
-            throw OciJson.Invalid(what, $"field '{PathOf(frames)}' occurs twice (case aside)");
+            throw OciJson.Invalid(what, $"field '{place}' occurs twice (case aside)");
         }
-        if (frame.Shape._folded.TryGetValue(folded, out string? known) && known != key && !frame.Shape._isMap)
+        if (!_isMap && _folded.TryGetValue(folded, out string? known) && known != place.Key)
         {
-            throw OciJson.Invalid(what, $"field '{PathOf(frames)}' differs from '{known}' only by case");
-        }
-        frame.Next = frame.Shape._fields.TryGetValue(key, out DocumentShape? next) ? next : Any;
-    }
-
-    private static string Text(ref Utf8JsonReader reader, string what)
-    {
-        try
-        {
-            return reader.GetString()!;
-        }
-        catch (InvalidOperationException e)
-        {
-            // Bytes that are no UTF-8, or an escaped half of a surrogate pair: each reader replaces them in its own way.
-            throw new StrataException(ErrorKind.Invalid, $"{what}: a string at byte {reader.TokenStartIndex} is not valid Unicode", e);
+            throw OciJson.Invalid(what, $"field '{place}' differs from '{known}' only by case");
         }
     }
 
     // Go compares by Unicode's simple folding, in which the long s is an s and the Kelvin sign a k.
     private static string Fold(string name)
         => name.ToLowerInvariant().Replace('\u017F', 's').Replace('\u212A', 'k');
-
-    private static string PathOf(Stack<Frame> frames) => string.Join('.', frames.Reverse().Where(f => f.Key is not null).Select(f => f.Key));
 }

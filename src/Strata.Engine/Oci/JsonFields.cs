@@ -11,46 +11,40 @@ namespace Strata.Oci;
 /// <remarks>A field that is null is as good as missing, as Go's tools write it. All methods throw <see cref="JsonException"/> that names the field.</remarks>
 internal readonly struct JsonFields
 {
-    private readonly JsonElement _object;
+    private readonly JsonValue _object;
     private readonly string _path;
 
-    private JsonFields(JsonElement element, string path)
+    private JsonFields(JsonValue element, string path)
     {
-        _object = element.ValueKind == JsonValueKind.Object ? element : throw Wrong(path, "an object", element);
+        _object = element.Kind == JsonValueKind.Object ? element : throw Wrong(path, "an object", element);
         _path = path;
     }
 
     /// <summary>Parses a whole document.</summary>
-    internal static JsonFields Parse(ReadOnlySpan<byte> json, int maxDepth = OciJson.MaxDepth)
-    {
-        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = maxDepth });
-        JsonElement root = JsonElement.ParseValue(ref reader);
-        while (reader.Read())
-        {
-            // A second value throws; white space does not.
-        }
-        return new JsonFields(root, "");
-    }
+    internal static JsonFields Parse(ReadOnlySpan<byte> json, int maxDepth = OciJson.MaxDepth) => Of(JsonValue.Parse(json, maxDepth));
+
+    /// <summary>A document that was parsed.</summary>
+    internal static JsonFields Of(JsonValue root) => new(root, "");
 
     internal string String(string name) => MaybeString(name) ?? throw Missing(name);
 
     internal string? MaybeString(string name)
-        => Find(name) is not { } value ? null : value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(PathOf(name), "a string", value);
+        => Find(name) is not { } value ? null : value.Text ?? throw Wrong(PathOf(name), "a string", value);
 
     internal long Int64(string name) => MaybeInt64(name) ?? throw Missing(name);
 
     internal long? MaybeInt64(string name)
-        => Find(name) is not { } value ? null : value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out long number) ? number : throw Wrong(PathOf(name), "a whole number", value);
+        => Find(name) is not { } value ? null : value.TryGetInt64(out long number) ? number : throw Wrong(PathOf(name), "a whole number", value);
 
     internal int Int32(string name) => MaybeInt32(name) ?? throw Missing(name);
 
     internal int? MaybeInt32(string name)
-        => Find(name) is not { } value ? null : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : throw Wrong(PathOf(name), "a whole number", value);
+        => Find(name) is not { } value ? null : value.TryGetInt64(out long number) && number is >= int.MinValue and <= int.MaxValue ? (int)number : throw Wrong(PathOf(name), "a whole number", value);
 
     internal ulong UInt64(string name)
-        => Find(name) is not { } value ? throw Missing(name) : value.ValueKind == JsonValueKind.Number && value.TryGetUInt64(out ulong number) ? number : throw Wrong(PathOf(name), "a whole number", value);
+        => Find(name) is not { } value ? throw Missing(name) : value.TryGetUInt64(out ulong number) ? number : throw Wrong(PathOf(name), "a whole number", value);
 
-    internal bool? MaybeBool(string name) => Find(name) is not { } value ? null : value.ValueKind switch
+    internal bool? MaybeBool(string name) => Find(name) is not { } value ? null : value.Kind switch
     {
         JsonValueKind.True => true,
         JsonValueKind.False => false,
@@ -77,11 +71,10 @@ internal readonly struct JsonFields
         {
             return null;
         }
-        string[] items = new string[array.GetArrayLength()];
+        string[] items = new string[array.Items.Count];
         for (int i = 0; i < items.Length; i++)
         {
-            JsonElement item = array[i];
-            items[i] = item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Wrong(PathOf(name, i), "a string", item);
+            items[i] = array.Items[i].Text ?? throw Wrong(PathOf(name, i), "a string", array.Items[i]);
         }
         return System.Runtime.InteropServices.ImmutableCollectionsMarshal.AsImmutableArray(items);
     }
@@ -93,7 +86,7 @@ internal readonly struct JsonFields
         ImmutableArray<Digest>.Builder digests = ImmutableArray.CreateBuilder<Digest>();
         if (Array(name) is { } array)
         {
-            foreach (JsonElement item in array.EnumerateArray())
+            foreach (JsonValue item in array.Items)
             {
                 digests.Add(ReadDigest(item, PathOf(name, digests.Count)));
             }
@@ -104,12 +97,13 @@ internal readonly struct JsonFields
     /// <summary>Byte strings, base64.</summary>
     internal byte[][] Bytes(string name)
     {
-        JsonElement array = Array(name) ?? throw Missing(name);
-        byte[][] items = new byte[array.GetArrayLength()][];
+        JsonValue array = Array(name) ?? throw Missing(name);
+        byte[][] items = new byte[array.Items.Count][];
         for (int i = 0; i < items.Length; i++)
         {
-            JsonElement item = array[i];
-            items[i] = item.ValueKind == JsonValueKind.String && item.TryGetBytesFromBase64(out byte[]? bytes) ? bytes : throw Wrong(PathOf(name, i), "base64", item);
+            JsonValue item = array.Items[i];
+            byte[] bytes = new byte[(item.Text?.Length ?? 0) / 4 * 3];
+            items[i] = item.Text is { } text && Convert.TryFromBase64String(text, bytes, out int length) ? bytes[..length] : throw Wrong(PathOf(name, i), "base64", item);
         }
         return items;
     }
@@ -120,7 +114,7 @@ internal readonly struct JsonFields
         var found = new List<JsonFields>();
         if (Array(name) is { } array)
         {
-            foreach (JsonElement item in array.EnumerateArray())
+            foreach (JsonValue item in array.Items)
             {
                 found.Add(new JsonFields(item, PathOf(name, found.Count)));
             }
@@ -135,9 +129,10 @@ internal readonly struct JsonFields
             return null;
         }
         ImmutableSortedDictionary<string, string>.Builder entries = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
-        foreach (JsonProperty entry in map._object.EnumerateObject())
+        JsonValue source = map._object;
+        for (int i = 0; i < source.Names.Count; i++)
         {
-            entries[entry.Name] = entry.Value.ValueKind == JsonValueKind.String ? entry.Value.GetString()! : throw Wrong($"{map._path}.{entry.Name}", "a string", entry.Value);
+            entries[source.Names[i]] = source.Items[i].Text ?? throw Wrong($"{map._path}.{source.Names[i]}", "a string", source.Items[i]);
         }
         return entries.ToImmutable();
     }
@@ -150,38 +145,51 @@ internal readonly struct JsonFields
             return null;
         }
         ImmutableSortedDictionary<string, EmptyObject>.Builder entries = ImmutableSortedDictionary.CreateBuilder<string, EmptyObject>(StringComparer.Ordinal);
-        foreach (JsonProperty entry in set._object.EnumerateObject())
+        JsonValue source = set._object;
+        for (int i = 0; i < source.Names.Count; i++)
         {
-            entries[entry.Name] = entry.Value.ValueKind == JsonValueKind.Object ? new EmptyObject() : throw Wrong($"{set._path}.{entry.Name}", "an object", entry.Value);
+            entries[source.Names[i]] = source.Items[i].Kind == JsonValueKind.Object ? new EmptyObject() : throw Wrong($"{set._path}.{source.Names[i]}", "an object", source.Items[i]);
         }
         return entries.ToImmutable();
     }
 
-    internal JsonElement? Find(string name) => _object.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    internal JsonValue? Find(string name) => _object.Find(name) is { Kind: not JsonValueKind.Null } value ? value : null;
 
-    internal bool Has(string name) => _object.TryGetProperty(name, out _);
+    internal bool Has(string name) => _object.Find(name) is not null;
 
     /// <summary>The fields that are not among the known ones, as they are; null where there are none.</summary>
     internal Dictionary<string, JsonElement>? Others(params ReadOnlySpan<string> known)
     {
         Dictionary<string, JsonElement>? others = null;
-        foreach (JsonProperty field in _object.EnumerateObject())
+        for (int i = 0; i < _object.Names.Count; i++)
         {
-            if (!known.Contains(field.Name))
+            if (!IsKnown(_object.Names[i], known))
             {
-                (others ??= [])[field.Name] = field.Value;
+                (others ??= [])[_object.Names[i]] = JsonElement.Parse(_object.Items[i].Raw, new JsonDocumentOptions { MaxDepth = OciJson.MaxDepth });
             }
         }
         return others;
     }
 
+    private static bool IsKnown(string name, ReadOnlySpan<string> known)
+    {
+        foreach (string field in known)
+        {
+            if (field == name)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
     internal JsonException Missing(string name) => new($"{PathOf(name)}: it is missing");
 
-    private JsonElement? Array(string name) => Find(name) is not { } value ? null : value.ValueKind == JsonValueKind.Array ? value : throw Wrong(PathOf(name), "an array", value);
+    private JsonValue? Array(string name) => Find(name) is not { } value ? null : value.Kind == JsonValueKind.Array ? value : throw Wrong(PathOf(name), "an array", value);
 
-    private static Digest ReadDigest(JsonElement value, string path)
+    private static Digest ReadDigest(JsonValue value, string path)
     {
-        string? text = value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(path, "a digest", value);
+        string text = value.Text ?? throw Wrong(path, "a digest", value);
         return Oci.Digest.Read(text, out Digest digest) switch
         {
             DigestSyntax.Valid => digest,
@@ -195,16 +203,16 @@ internal readonly struct JsonFields
 
     private string PathOf(string name, int index) => string.Create(CultureInfo.InvariantCulture, $"{PathOf(name)}[{index}]");
 
-    private static JsonException Wrong(string path, string expected, JsonElement value)
+    private static JsonException Wrong(string path, string expected, JsonValue value)
         => new($"{(path.Length == 0 ? "" : path + ": ")}expected {expected}, found {Kind(value)}");
 
-    private static string Kind(JsonElement value) => value.ValueKind switch
+    private static string Kind(JsonValue value) => value.Kind switch
     {
         JsonValueKind.Object => "an object",
         JsonValueKind.Array => "an array",
         JsonValueKind.String => "a string",
         JsonValueKind.Null => "null",
-        JsonValueKind.Number when value.GetRawText() is { Length: <= 40 } number => number,
+        JsonValueKind.Number when value.Raw.Length <= 40 => System.Text.Encoding.ASCII.GetString(value.Raw),
         JsonValueKind.Number => "a number",
         _ => "true or false",
     };

@@ -128,8 +128,9 @@ public static class OciJson
         }
         try
         {
-            DocumentShape.Check(json, what, shape);
-            return read(JsonFields.Parse(json));
+            JsonValue document = JsonValue.Parse(json, MaxDepth);
+            DocumentShape.Check(document, what, shape);
+            return read(JsonFields.Of(document));
         }
         catch (JsonException e)
         {

@@ -56,6 +56,7 @@ public sealed class BadInputTests(SeedStore store)
     {
         using var alone = new SeedStore();
         string box = alone.Busybox;
+        alone.Build("good", $"FROM {box}\nRUN true\n").Ok();
         string[] before = Entries(alone.Root);
         Outcome failed = alone.Build("bad-run", $"FROM {box}\n# why\nRUN echo before; exit 42\n").Fails(1);
         Assert.Contains("Dockerfile:3", failed.Err, StringComparison.Ordinal);

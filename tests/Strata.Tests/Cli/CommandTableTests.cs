@@ -1,6 +1,6 @@
-using System.CommandLine;
 using Strata.Cli;
 using Strata.Cli.Commands;
+using Strata.Cli.Syntax;
 using Xunit;
 
 namespace Strata.Tests.Cli;
@@ -20,7 +20,7 @@ public sealed class CommandTableTests
         Assert.NotEmpty(entry.Summary);
         Assert.NotEmpty(entry.Group);
         Assert.InRange(entry.Examples.Length, 1, 3);
-        foreach (Command part in command.Subcommands.Append(command))
+        foreach (Command part in command.Parts.Append(command))
         {
             Assert.All(part.Options, o => Assert.False(string.IsNullOrEmpty(o.Description), $"{part.Name} {o.Name} is not described"));
             string[] words = [.. part.Options.SelectMany(o => o.Aliases.Append(o.Name))];
@@ -33,7 +33,7 @@ public sealed class CommandTableTests
     public void Help_shows_an_example_of_every_command_and_of_every_part_of_it(string name)
     {
         using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
-        string[] parts = [.. CommandTable.TryCreate(name, context)!.Create(context).Subcommands.Select(s => s.Name)];
+        string[] parts = [.. CommandTable.TryCreate(name, context)!.Create(context).Parts.Select(s => s.Name)];
         foreach (string? part in parts.Append(null))
         {
             using var output = new StringWriter();
@@ -57,8 +57,7 @@ public sealed class CommandTableTests
         Assert.Equal((string[])["strata", name], words[..2]);
         CommandEntry entry = CommandTable.TryCreate(name, context)!;
         Command command = entry.Create(context);
-        string[] arguments = words[2..];
-        Assert.Empty(command.Parse(entry.TakesCommand ? RawTail.Protect(command, arguments) : arguments).Errors);
+        Assert.Null(command.Parse(words[2..], entry.TakesCommand).Problem);
     }
 
     [Theory]
@@ -69,20 +68,4 @@ public sealed class CommandTableTests
     [InlineData("completly-else", null)]
     [InlineData("", null)]
     public void A_slip_of_the_finger_gets_the_nearest_command(string typed, string? meant) => Assert.Equal(meant, CommandTable.Nearest(typed));
-
-    [Theory]
-    [InlineData("img cmd -x", "-- img cmd -x")]
-    [InlineData("--rm img ls -l", "--rm -- img ls -l")]
-    [InlineData("-it img sh", "-it -- img sh")]
-    [InlineData("-e A=1 img env", "-e A=1 -- img env")]
-    [InlineData("--name n img", "--name n -- img")]
-    [InlineData("--name=n img --help", "--name=n -- img --help")]
-    [InlineData("-- img -x", "-- img -x")]
-    [InlineData("", "")]
-    public void What_stands_behind_the_image_belongs_to_the_container(string line, string expected)
-    {
-        using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
-        Command run = CommandTable.TryCreate("run", context)!.Create(context);
-        Assert.Equal(expected, string.Join(' ', RawTail.Protect(run, line.Split(' ', StringSplitOptions.RemoveEmptyEntries))));
-    }
 }
