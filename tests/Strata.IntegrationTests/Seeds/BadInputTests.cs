@@ -41,6 +41,21 @@ public sealed class BadInputTests(SeedStore store)
         Assert.DoesNotContain("   at ", failed.Err, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(2, "images --nope", "unknown option --nope")]
+    [InlineData(2, "rmi", "IMAGE is missing")]
+    [InlineData(2, "tag one", "TARGET is missing")]
+    [InlineData(2, "layer ls x two", "it is a whole number")]
+    [InlineData(125, "run --nope box", "unknown option --nope")]
+    [InlineData(125, "run --name", "--name needs a value")]
+    [InlineData(125, "create", "IMAGE is missing")]
+    public void A_line_that_cannot_be_understood_says_why_and_what_helps(int code, string line, string said)
+    {
+        Outcome failed = store.Run(line.Split(' ')).Fails(code);
+        Assert.Contains(said, failed.Err, StringComparison.Ordinal);
+        Assert.Contains("--help", failed.Err, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_copy_of_what_is_not_there_names_line_and_source()
     {

@@ -117,7 +117,7 @@ public sealed class OutputTests : IDisposable
         File.CreateSymbolicLink(link, "/dev/null");
         await OutputFile.WriteAsync(link, s => s.WriteAsync("gone"u8.ToArray()).AsTask());
         Assert.Equal("/dev/null", new FileInfo(link).LinkTarget);
-        Assert.Equal(Linux.FileKind.CharacterDevice, Linux.FileSystems.TryGetStatus("/dev/null")!.Value.Kind);
+        Assert.Equal(Strata.Linux.FileKind.CharacterDevice, Strata.Linux.FileSystems.TryGetStatus("/dev/null")!.Value.Kind);
     }
 
     [Fact]
