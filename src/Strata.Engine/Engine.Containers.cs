@@ -110,6 +110,7 @@ public sealed partial class Engine
                 count++;
             }
         }
+        await Containers.SweepNamesAsync(cancellationToken).ConfigureAwait(false);
         HashSet<string> known = [.. Containers.ListIds()];
         foreach (string id in Runtime.ListContainerIds().Where(id => id.Length == 64 && !known.Contains(id)))
         {

@@ -95,8 +95,25 @@ public sealed partial class Engine
         return problems;
     }
 
+    private async ValueTask<long> RemoveStepsAsync(string[] keys, bool dryRun, CancellationToken cancellationToken)
+    {
+        long bytes = 0;
+        foreach (string key in keys)
+        {
+            var step = new ActiveSnapshot(key, parent: null);
+            bytes += Snapshots.GetDiskUsage(step);
+            if (!dryRun)
+            {
+                await Snapshots.RemoveAsync(step, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        return bytes;
+    }
+
     private async ValueTask<(IReadOnlyList<string> Layers, long Bytes)> CollectSnapshotsAsync(Func<IEnumerable<Descriptor>> roots, HashSet<string>? containers, CachedStep[] cached, bool dryRun, CancellationToken cancellationToken)
     {
+        // Before the look at the leases: what is listed belongs to a living one, has been handed on, or its maker is dead.
+        (IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys) = Snapshots.List();
         // A living ingester may be about to build on any of them: then they wait for the next collection.
         if (StoreLease.ReadAll(Layout).Living > 0)
         {
@@ -108,9 +125,9 @@ public sealed partial class Engine
             await KeepAsync(root).ConfigureAwait(false);
         }
         HashSet<Digest> cachedLayers = [.. cached.Select(c => c.DiffId).OfType<Digest>()];
-        (IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys) = Snapshots.List();
-        // Of a container that a dry run takes for removed, nothing is kept; all other keys are of builds, or of containers in the making.
-        HashSet<string> gone = containers is null ? [] : [.. ListContainers().Select(c => c.Record.Id).Where(id => !containers.Contains(id))];
+        // Of a container that a dry run takes for removed, nothing is kept; a build that holds no lease was killed; all other keys are of containers.
+        HashSet<string> gone = [.. containers is null ? [] : ListContainers().Select(c => c.Record.Id).Where(id => !containers.Contains(id)), .. keys.Where(BuildExecutor.IsStep)];
+        long bytes = await RemoveStepsAsync([.. keys.Where(BuildExecutor.IsStep)], dryRun, cancellationToken).ConfigureAwait(false);
         foreach (string key in keys.Where(k => !gone.Contains(k)))
         {
             Keep((await Snapshots.TryOpenActiveAsync(key, cancellationToken).ConfigureAwait(false))?.Parent);
@@ -120,7 +137,6 @@ public sealed partial class Engine
             Keep(snapshot);
         }
         CommittedSnapshot[] victims = [.. all.Where(s => !needed.Contains(s.ChainId)).OrderByDescending(s => s.Stack.Count)];
-        long bytes = 0;
         HashSet<Digest> counted = [.. all.Where(s => needed.Contains(s.ChainId)).Select(s => s.DiffId)]; // several stacks may have one tree
         foreach (CommittedSnapshot victim in victims)
         {
@@ -130,6 +146,7 @@ public sealed partial class Engine
                 await Snapshots.RemoveAsync(victim, cancellationToken).ConfigureAwait(false);
             }
         }
+        bytes += await Snapshots.SweepAsync(dryRun, cancellationToken).ConfigureAwait(false);
         return ([.. victims.Select(v => v.DiffId.ToString()).Distinct()], bytes);
 
         void Keep(CommittedSnapshot? snapshot)

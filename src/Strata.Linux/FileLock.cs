@@ -24,20 +24,35 @@ public sealed class FileLock : IDisposable
             int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDWR | Native.O_CREAT | Native.O_NOFOLLOW | Native.O_CLOEXEC, 0b110_000_000);
             file = fd >= 0 ? fd.ToHandle() : throw Native.Failure("open", path);
         }
-        while (true)
+        try
         {
-            if (Native.flock(file.Fd(), (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+            if (TryLock(file, path, exclusive))
             {
                 return new FileLock(file);
             }
-            Errno error = Native.LastErrno;
-            if (error is Errno.EINTR)
-            {
-                continue;
-            }
-            file.Dispose();
-            return error is Errno.EAGAIN ? null : throw new LinuxException("flock", path, error);
         }
+        catch (LinuxException)
+        {
+            file.Dispose();
+            throw;
+        }
+        file.Dispose();
+        return null;
+    }
+
+    /// <summary>Locks an open file, which stays the caller's: closing it lets the lock go. False where another holds it.</summary>
+    public static bool TryLock(SafeFileHandle file, string path, bool exclusive)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        while (Native.flock(file.Fd(), (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0)
+        {
+            Errno error = Native.LastErrno;
+            if (error is not Errno.EINTR)
+            {
+                return error is Errno.EAGAIN ? false : throw new LinuxException("flock", path, error);
+            }
+        }
+        return true;
     }
 
     /// <summary>Waits for the lock (polls, so that it can be cancelled).</summary>

@@ -90,6 +90,20 @@ public sealed class ContainerStore
         }
     }
 
+    /// <summary>Forgets names whose containers are gone: those of creations that were cut.</summary>
+    internal async ValueTask SweepNamesAsync(CancellationToken cancellationToken)
+    {
+        if (!Directory.Exists(_names))
+        {
+            return;
+        }
+        using FileLock taking = await FileLock.AcquireAsync(Path.Combine(_layout.Containers, "names.lock"), exclusive: true, cancellationToken).ConfigureAwait(false);
+        foreach (string name in Directory.GetFiles(_names).Select(f => Path.GetFileName(f)).Where(n => IsName(n) && (ReadName(n) is not { } owner || !IsAlive(owner))))
+        {
+            File.Delete(Path.Combine(_names, name));
+        }
+    }
+
     // Has a record, or is being created right now.
     private bool IsAlive(string id)
     {

@@ -18,18 +18,17 @@ public static class AtomicFile
     {
         string directory = Path.GetDirectoryName(path) ?? throw new ArgumentException("a record needs a directory", nameof(path));
         StoreDirectory.Create(directory, durable);
-        string name = TemporaryPrefix + Guid.NewGuid().ToString("n"), temporary = Path.Combine(directory, name);
         using RootedDirectory folder = RootedDirectory.Open(directory);
+        using SafeFileHandle file = CreateTemporary(folder, directory, out string name);
         try
         {
-            using SafeFileHandle file = folder.CreateFile(name, 0b110_000_000);
             Files.Write(file, content, path);
             if (durable)
             {
                 Durability.SyncFile(file, path);
             }
             Fail.Point("record.before-rename");
-            Durability.Rename(temporary, path, replace: true);
+            Durability.Rename(Path.Combine(directory, name), path, replace: true);
         }
         catch (LinuxException)
         {
@@ -40,6 +39,51 @@ public static class AtomicFile
         if (durable)
         {
             Durability.SyncDirectory(directory);
+        }
+    }
+
+    /// <summary>Removes half-written records below a directory whose writers are dead; returns what they held, in bytes on disk.</summary>
+    internal static long Sweep(string directory, bool recurse, bool dryRun)
+    {
+        long bytes = 0;
+        var options = new EnumerationOptions { RecurseSubdirectories = recurse, AttributesToSkip = FileAttributes.ReparsePoint };
+        foreach (string path in Directory.Exists(directory) ? Directory.GetFiles(directory, TemporaryPrefix + "*", options) : [])
+        {
+            // Where its writer has renamed it meanwhile, this makes and removes an empty one: no two writers have one name.
+            using FileLock? dead = FileLock.TryAcquire(path, exclusive: true);
+            if (dead is not null)
+            {
+                bytes += FileSystems.GetDiskUsage(path);
+                if (!dryRun)
+                {
+                    FileSystems.RemoveTree(path);
+                }
+            }
+        }
+        return bytes;
+    }
+
+    // Locked for as long as it is open, so that a sweeper knows the living from the dead. One that comes between making and locking takes the file away.
+    private static SafeFileHandle CreateTemporary(RootedDirectory folder, string directory, out string name)
+    {
+        while (true)
+        {
+            name = TemporaryPrefix + Guid.NewGuid().ToString("n");
+            SafeFileHandle file = folder.CreateFile(name, 0b110_000_000);
+            try
+            {
+                if (FileLock.TryLock(file, Path.Combine(directory, name), exclusive: true) && Files.GetStatus(file).LinkCount > 0)
+                {
+                    return file;
+                }
+            }
+            catch (LinuxException)
+            {
+                file.Dispose();
+                folder.Remove(name);
+                throw;
+            }
+            file.Dispose();
         }
     }
 

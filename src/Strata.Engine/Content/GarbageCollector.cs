@@ -22,7 +22,7 @@ public static class GarbageCollector
             await MarkAsync(store, root, marked, cancellationToken).ConfigureAwait(false);
         }
         int blobs = 0;
-        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + EmptyTrash(store.Layout, dryRun);
+        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + EmptyTrash(store.Layout, dryRun) + SweepRecords(store.Layout, dryRun);
         foreach ((Digest digest, _) in store.List().ToList())
         {
             if (marked.Contains(digest))
@@ -82,6 +82,10 @@ public static class GarbageCollector
         }
         return bytes;
     }
+
+    private static long SweepRecords(StoreLayout layout, bool dryRun)
+        => AtomicFile.Sweep(layout.Root, recurse: false, dryRun)
+            + new[] { layout.Images, layout.Snapshots, layout.Containers, layout.Cache }.Sum(folder => AtomicFile.Sweep(folder, recurse: true, dryRun));
 
     // A document that is not here or not readable marks nothing below it: system check tells of it, and a collector is no judge.
     private static async ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
