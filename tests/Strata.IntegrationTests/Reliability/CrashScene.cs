@@ -94,9 +94,14 @@ public sealed class CrashScene : IAsyncLifetime
     {
         await AssertNothingRunsAsync(_folder);
         FileSystems.RemoveTree(new Strata.Containers.RuntimeLayout(new StoreLayout(Template)).Root);
-        Mounts.Unmount(_folder);
+        string[] left = [.. Mounts.ReadTable().Select(m => m.Target).Where(t => t.StartsWith(_folder + "/", StringComparison.Ordinal)).Reverse()];
+        foreach (string mount in left)
+        {
+            Mounts.Unmount(mount, detach: true); // of a test that failed
+        }
+        Mounts.Unmount(_folder, detach: left.Length > 0);
         Directory.Delete(_folder);
-        Assert.DoesNotContain(Mounts.ReadTable(), m => m.Target.StartsWith(_folder, StringComparison.Ordinal));
+        Assert.True(left.Length == 0, $"left mounted: {string.Join(' ', left)}");
     }
 
     /// <summary>Waits until no process names a path; false where one stays.</summary>

@@ -21,7 +21,7 @@ internal sealed class RecordedDisk : IDisposable
     private const int InHeaderBytes = 40, OutHeaderBytes = 16, MaxWriteBytes = 1 << 17;
     private const ulong FileNode = 2;
     private const int ENOENT = 2, ENOSYS = 38;
-    private readonly SafeFileHandle _fuse;
+    private readonly FileStream _fuse;
     private readonly SafeFileHandle _image;
     private readonly string _mount;
     private readonly Thread _server;
@@ -35,8 +35,8 @@ internal sealed class RecordedDisk : IDisposable
         Directory.CreateDirectory(mount);
         _image = File.OpenHandle(image, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
         _size = RandomAccess.GetLength(_image);
-        _fuse = File.OpenHandle("/dev/fuse", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-        Mounts.Mount(new MountSpec("fuse", "strata-disk", mount, [$"fd={_fuse.DangerousGetHandle()}", "rootmode=40000", "user_id=0", "group_id=0"]));
+        _fuse = new FileStream("/dev/fuse", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        Mounts.Mount(new MountSpec("fuse", "strata-disk", mount, [$"fd={_fuse.SafeFileHandle.DangerousGetHandle()}", "rootmode=40000", "user_id=0", "group_id=0"]));
         _server = new Thread(Serve) { IsBackground = true };
         _server.Start();
         Loop = SeedStore.Exec("losetup", null, "-f", "--show", Path.Combine(mount, "dev")).Ok().Out.Trim();
@@ -87,7 +87,7 @@ internal sealed class RecordedDisk : IDisposable
             int read;
             try
             {
-                read = RandomAccess.Read(_fuse, request, 0);
+                read = _fuse.Read(request);
             }
             catch (IOException)
             {
@@ -224,6 +224,6 @@ internal sealed class RecordedDisk : IDisposable
         BinaryPrimitives.WriteInt32LittleEndian(reply.AsSpan(4), -error);
         BinaryPrimitives.WriteUInt64LittleEndian(reply.AsSpan(8), unique);
         body.CopyTo(reply.AsSpan(OutHeaderBytes));
-        RandomAccess.Write(_fuse, reply, 0);
+        _fuse.Write(reply);
     }
 }
