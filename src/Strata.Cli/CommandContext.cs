@@ -26,7 +26,7 @@ internal sealed class CommandContext : IDisposable
     internal static TimeProvider Time => TimeProvider.System;
 
     /// <summary>The engine; opening it makes the store where it is missing.</summary>
-    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime });
+    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line) });
 
     internal CancellationToken Cancellation
     {

@@ -4,6 +4,7 @@ using Strata.Cli.Syntax;
 using Strata.Containers;
 using Strata.Linux;
 using Strata.Server;
+using Strata.Snapshots;
 
 namespace Strata.Cli;
 
@@ -168,7 +169,7 @@ internal static class CommandLine
 
     private static (GlobalOptions Global, string[] Words, string? Problem) ReadGlobal(string[] args)
     {
-        var global = new GlobalOptions { Root = Environment.GetEnvironmentVariable("STRATA_ROOT") is { Length: > 0 } root ? root : "/var/lib/strata" };
+        var global = new GlobalOptions { Root = Environment.GetEnvironmentVariable("STRATA_ROOT") is { Length: > 0 } root ? root : "/var/lib/strata", Snapshotter = Environment.GetEnvironmentVariable("STRATA_SNAPSHOTTER") is { Length: > 0 } asked ? asked : null };
         int i = 0;
         for (; i < args.Length; i++)
         {
@@ -178,19 +179,28 @@ internal static class CommandLine
             {
                 global = global with { Debug = true };
             }
-            else if (name is "--root" or "--runtime")
+            else if (name is "--root" or "--runtime" or "--snapshotter")
             {
                 string? value = sign >= 0 ? args[i][(sign + 1)..] : ++i < args.Length ? args[i] : null;
                 if (string.IsNullOrEmpty(value))
                 {
                     return (global, [], $"{name} needs a value");
                 }
-                global = name == "--root" ? global with { Root = Path.GetFullPath(value) } : global with { Runtime = value };
+                global = name switch
+                {
+                    "--root" => global with { Root = Path.GetFullPath(value) },
+                    "--snapshotter" => global with { Snapshotter = value },
+                    _ => global with { Runtime = value },
+                };
             }
             else
             {
                 break;
             }
+        }
+        if (global.Snapshotter is { } snapshotter && !SnapshotterChoice.Names.Contains(snapshotter))
+        {
+            return (global, [], $"--snapshotter {snapshotter}: there are {string.Join(" and ", SnapshotterChoice.Names)}");
         }
         return (global, args[i..], null);
     }
@@ -201,5 +211,6 @@ internal sealed record GlobalOptions
 {
     internal string Root { get; init; } = "";
     internal string Runtime { get; init; } = "crun";
+    internal string? Snapshotter { get; init; }
     internal bool Debug { get; init; }
 }

@@ -20,7 +20,7 @@ internal static class InfoCommand
             TextWriter o = context.Out;
             o.WriteLine($"Version:      {Version}");
             o.WriteLine($"Store:        {engine.Layout.Root} ({space.Type}, {Sizes.Human(space.FreeBytes)} of {Sizes.Human(space.TotalBytes)} free)");
-            o.WriteLine("Snapshotter:  overlay (extracted layers as overlayfs lowers)");
+            o.WriteLine($"Snapshotter:  {engine.Snapshotter.Snapshotter.Name} ({engine.Snapshotter.Reason})");
             o.WriteLine($"Kernel:       {Host.KernelRelease} {Host.Machine}");
             o.WriteLine($"Cgroups:      {Cgroups()}");
             o.WriteLine($"Images:       {engine.ListImages().Count}");

@@ -75,7 +75,7 @@ internal static class InspectCommand
             ["Os"] = image.Config.Os,
             ["Size"] = image.Record.Size ?? 0,
             ["CompressedSize"] = image.Manifest.Layers.Sum(l => l.Size),
-            ["GraphDriver"] = new JsonObject { ["Name"] = "overlay", ["Data"] = new JsonObject() },
+            ["GraphDriver"] = new JsonObject { ["Name"] = engine.Snapshots.Name, ["Data"] = new JsonObject() },
             ["RootFS"] = new JsonObject { ["Type"] = "layers", ["Layers"] = Strings(image.Config.RootFs.DiffIds.Select(d => d.ToString())) },
             ["Metadata"] = new JsonObject { ["LastTagTime"] = null },
             ["Annotations"] = Map(image.Manifest.Annotations ?? ImmutableSortedDictionary<string, string>.Empty),
@@ -87,7 +87,7 @@ internal static class InspectCommand
     {
         ContainerRecord record = container.Record;
         ActiveSnapshot? snapshot = await engine.Snapshots.TryOpenActiveAsync(record.Id, cancellationToken);
-        IReadOnlyList<string> directories = snapshot is null ? [] : engine.Snapshots.GetDirectories(snapshot);
+        IReadOnlyList<string> directories = snapshot is null || snapshot.Snapshotter != engine.Snapshots.Name ? [] : engine.Snapshots.GetDirectories(snapshot);
         return new JsonObject
         {
             ["Id"] = record.Id,
@@ -113,7 +113,7 @@ internal static class InspectCommand
             ["Config"] = ConfigOf(record),
             ["GraphDriver"] = new JsonObject
             {
-                ["Name"] = "overlay",
+                ["Name"] = snapshot?.Snapshotter ?? engine.Snapshots.Name,
                 ["Data"] = new JsonObject { ["LowerDirs"] = Strings(directories.SkipLast(1)), ["UpperDir"] = directories.Count == 0 ? null : directories[^1] },
             },
         };

@@ -10,7 +10,7 @@ public sealed class OverlaySnapshotter : DirectorySnapshotter
     private const int MaxLowers = 500; // OVL_MAX_STACK of fs/overlayfs
 
     // nofollow: a redirect planted in a layer leads nowhere. No index, no metacopy: lowers are shared by many uppers.
-    private static readonly string[] s_options = ["redirect_dir=nofollow", "index=off", "metacopy=off", "xino=off"];
+    internal static readonly string[] Options = ["redirect_dir=nofollow", "index=off", "metacopy=off", "xino=off"];
 
     private OverlaySnapshotter(StoreLayout layout) : base(layout, OwnName, WhiteoutForm.Overlay) { }
 
@@ -21,7 +21,7 @@ public sealed class OverlaySnapshotter : DirectorySnapshotter
     public override IReadOnlyList<MountSpec> GetMounts(Snapshot snapshot, string target)
     {
         Own(snapshot);
-        List<string> options = [.. s_options];
+        List<string> options = [.. Options];
         if (snapshot is ActiveSnapshot active)
         {
             string folder = ActivePath(active.Key);
@@ -50,7 +50,10 @@ public sealed class OverlaySnapshotter : DirectorySnapshotter
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> GetDirectories(Snapshot snapshot)
-        => snapshot is ActiveSnapshot active ? [.. VisibleTrees(active.Parent), Upper(active)] : VisibleTrees((CommittedSnapshot)snapshot);
+    {
+        Own(snapshot);
+        return snapshot is ActiveSnapshot active ? [.. VisibleTrees(active.Parent), Upper(active)] : VisibleTrees((CommittedSnapshot)snapshot);
+    }
 
     private protected override ValueTask<ActiveRecord> FillAsync(string folder, CommittedSnapshot? parent, IReadOnlyList<MountPoint> mountPoints, CancellationToken cancellationToken)
     {

@@ -46,7 +46,10 @@ public sealed class UnionSnapshotter : DirectorySnapshotter
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> GetDirectories(Snapshot snapshot)
-        => snapshot is ActiveSnapshot active ? [.. VisibleTrees(active.Parent), Root(active)] : VisibleTrees((CommittedSnapshot)snapshot);
+    {
+        Own(snapshot);
+        return snapshot is ActiveSnapshot active ? [.. VisibleTrees(active.Parent), Root(active)] : VisibleTrees((CommittedSnapshot)snapshot);
+    }
 
     /// <inheritdoc/>
     public override ValueTask<PathOrigin?> WhereAsync(Snapshot snapshot, string path, CancellationToken cancellationToken = default)

@@ -15,9 +15,9 @@ internal sealed class SnapshotStore : IContentSource, IDisposable
     private readonly Dictionary<Digest, byte[]> _blobs = [];
     private int _opened;
 
-    public SnapshotStore(Func<StoreLayout, ISnapshotter> open)
+    public SnapshotStore(Func<StoreLayout, ISnapshotter> open, string? place = null)
     {
-        Folder = Directory.CreateTempSubdirectory("strata-snap").FullName;
+        Folder = place is null ? Directory.CreateTempSubdirectory("strata-snap").FullName : Directory.CreateDirectory(Path.Combine(place, "strata-snap" + Guid.NewGuid().ToString("n"))).FullName;
         Layout = new StoreLayout(Path.Combine(Folder, "store"));
         Snapshots = open(Layout);
     }

@@ -1,0 +1,104 @@
+using System.Text.Json;
+using Strata.Content;
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Snapshots;
+
+/// <summary>
+/// Which snapshotter a store is used with: the one that is asked for; else overlay where overlayfs mounts on the store's file system, and union elsewhere.
+/// What was found out is kept in snapshots/snapshotter.json, for as long as kernel and file system are the same.
+/// </summary>
+/// <param name="Snapshotter">The snapshotter.</param>
+/// <param name="Reason">Why this one, as words that fit behind its name.</param>
+public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
+{
+    private const string RecordName = "snapshotter.json";
+
+    /// <summary>The names that can be asked for.</summary>
+    public static IReadOnlyList<string> Names { get; } = [OverlaySnapshotter.OwnName, UnionSnapshotter.OwnName];
+
+    /// <summary>Chooses. <paramref name="notify"/> gets one line when a store is found to be without overlayfs.</summary>
+    /// <exception cref="StrataException">Invalid: there is none of that name.</exception>
+    public static SnapshotterChoice Make(StoreLayout layout, string? asked = null, Action<string>? notify = null)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        if (asked is not null)
+        {
+            return Of(layout, asked, "asked for");
+        }
+        FoundSnapshotter place = new("", "", Host.KernelRelease, FileSystems.TryGetStatus(layout.Root)?.Device ?? 0);
+        string path = Path.Combine(layout.Snapshots, RecordName);
+        if (AtomicFile.TryRead(path) is { } json && SnapshotRecords.Parse(json, FoundSnapshotter.Read, path) is var known && known with { Name = "", Reason = "" } == place && Names.Contains(known.Name))
+        {
+            return Of(layout, known.Name, known.Reason);
+        }
+        (bool mounts, string reason) = Probe(layout);
+        FoundSnapshotter found = place with { Name = mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, Reason = reason };
+        AtomicFile.Write(path, JsonFieldsWriter.Serialize(found, FoundSnapshotter.Write), durable: false);
+        if (!mounts)
+        {
+            notify?.Invoke($"{layout.Root}: {reason}: using the union snapshotter, which copies an image's files for each container");
+        }
+        return Of(layout, found.Name, found.Reason);
+    }
+
+    private static SnapshotterChoice Of(StoreLayout layout, string name, string reason) => name switch
+    {
+        OverlaySnapshotter.OwnName => new(OverlaySnapshotter.Open(layout), reason),
+        UnionSnapshotter.OwnName => new(UnionSnapshotter.Open(layout), reason),
+        _ => throw new StrataException(ErrorKind.Invalid, $"snapshotter {name}: there are {string.Join(" and ", Names)}"),
+    };
+
+    // Mounts two directories of the store and deletes a file: some file systems can be mounted upon, and have no whiteouts.
+    private static (bool Mounts, string Reason) Probe(StoreLayout layout)
+    {
+        string folder = layout.NewIngestPath("probe");
+        string lower = Path.Combine(folder, "lower"), upper = Path.Combine(folder, "upper"), work = Path.Combine(folder, "work"), target = Path.Combine(folder, "target");
+        try
+        {
+            foreach (string directory in (string[])[lower, upper, work, target])
+            {
+                Directory.CreateDirectory(directory);
+            }
+            File.WriteAllBytes(Path.Combine(lower, "file"), []);
+            return Mounts.RunInPrivateNamespace(() =>
+            {
+                try
+                {
+                    Mounts.Mount(new MountSpec("overlay", "strata", target, [.. OverlaySnapshotter.Options, "lowerdir+=" + lower, "upperdir=" + upper, "workdir=" + work]));
+                    File.Delete(Path.Combine(target, "file"));
+                    return (true, "overlayfs mounts here");
+                }
+                catch (Exception e) when (e is LinuxException or IOException or UnauthorizedAccessException)
+                {
+                    return (false, $"overlayfs cannot be mounted ({Cause(e)})");
+                }
+            });
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EPERM or Errno.EACCES && e.Call == "unshare")
+        {
+            return (true, "not tried: only root can mount"); // nor can the union be
+        }
+        finally
+        {
+            FileSystems.RemoveTree(folder);
+        }
+    }
+
+    private static string Cause(Exception e) => e is LinuxException { Errno: Errno errno } ? errno.ToString() : e.Message;
+}
+
+/// <summary>snapshots/snapshotter.json.</summary>
+internal sealed record FoundSnapshotter(string Name, string Reason, string Kernel, ulong Device)
+{
+    internal static FoundSnapshotter Read(JsonFields o) => new(o.String("name"), o.String("reason"), o.String("kernel"), o.UInt64("device"));
+
+    internal static void Write(Utf8JsonWriter writer, FoundSnapshotter found)
+    {
+        writer.Field("name", found.Name);
+        writer.Field("reason", found.Reason);
+        writer.Field("kernel", found.Kernel);
+        writer.Field("device", found.Device);
+    }
+}

@@ -1,0 +1,121 @@
+using System.Globalization;
+using Strata.Linux;
+using Strata.Oci;
+using Strata.Snapshots;
+using Xunit;
+
+namespace Strata.IntegrationTests.Snapshots;
+
+/// <summary>
+/// Random scripts of file operations run through overlay, through union and on a plain directory; what is committed is applied again in new stores, each
+/// snapshotter's layers by the other, too: all trees are equal. STRATA_LONG=1: 10,000 scripts; STRATA_SEED: another row of them.
+/// </summary>
+public sealed class SnapshotPropertyTests
+{
+    private const int Scripts = 200, LongScripts = 10_000, Sessions = 3, OperationsAtMost = 16, OnDiskEvery = 40;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Whatever_is_done_to_files_overlay_union_and_a_plain_directory_end_up_the_same()
+    {
+        int seed = int.TryParse(Environment.GetEnvironmentVariable("STRATA_SEED"), CultureInfo.InvariantCulture, out int given) ? given : 20_261_121;
+        int count = Environment.GetEnvironmentVariable("STRATA_LONG") == "1" ? LongScripts : Scripts;
+        int operations = 0;
+        await Parallel.ForAsync(0, count, Token, async (i, _) => Interlocked.Add(ref operations, await RunAsync(seed + i, i % OnDiskEvery == 0 ? null : "/dev/shm")));
+        TestContext.Current.TestOutputHelper?.WriteLine($"{count} scripts from seed {seed}: {operations} operations");
+        Assert.InRange(operations, count * Sessions * OperationsAtMost / 4, int.MaxValue); // the dice do fall on something
+    }
+
+    private static async Task<int> RunAsync(int seed, string? place)
+    {
+        string plain = Directory.CreateTempSubdirectory("strata-plain").FullName;
+        using var overlay = new SnapshotStore(l => OverlaySnapshotter.Open(l), place);
+        using var union = new SnapshotStore(l => UnionSnapshotter.Open(l), place);
+        var log = new List<string> { $"STRATA_SEED={seed}" };
+        try
+        {
+            using RootedDirectory root = RootedDirectory.Open(plain);
+            root.SetMode("", 0b111_101_101);
+            var script = new FileScript(new Random(seed));
+            List<byte[]> byOverlay = [], byUnion = [];
+            CommittedSnapshot? onOverlay = null, onUnion = null;
+            int total = 0;
+            for (int session = 0; session < Sessions; session++)
+            {
+                List<FileOperation> done = MakeOn(root, script, log);
+                total += done.Count;
+                List<string> expected = Seen(SeenTree.OfDirectory(plain));
+                onOverlay = await SessionAsync(overlay, onOverlay, done, byOverlay, expected);
+                onUnion = await SessionAsync(union, onUnion, done, byUnion, expected);
+                log.Add("-- commit");
+            }
+            List<string> last = Seen(SeenTree.OfDirectory(plain));
+            foreach ((List<byte[]> tars, Func<Content.StoreLayout, ISnapshotter> open) in ((List<byte[]>, Func<Content.StoreLayout, ISnapshotter>)[])
+                [(byOverlay, l => OverlaySnapshotter.Open(l)), (byOverlay, l => UnionSnapshotter.Open(l)), (byUnion, l => OverlaySnapshotter.Open(l)), (byUnion, l => UnionSnapshotter.Open(l))])
+            {
+                using var elsewhere = new SnapshotStore(open, place);
+                CommittedSnapshot? top = await elsewhere.Snapshots.ApplyStackAsync([.. tars.Select(t => elsewhere.Layer(t))], elsewhere, Token);
+                Assert.Equal(last, top is null ? [] : Seen(elsewhere.See(top)));
+            }
+            return total;
+        }
+        catch (Exception e) when (e is Xunit.Sdk.IAssertionException or IOException or StrataException)
+        {
+            throw new InvalidOperationException($"{string.Join('\n', log)}\n{e.Message}", e);
+        }
+        finally
+        {
+            FileSystems.RemoveTree(plain);
+        }
+    }
+
+    // What goes is found out on the plain directory; it is done there already when it is done elsewhere.
+    private static List<FileOperation> MakeOn(RootedDirectory root, FileScript script, List<string> log)
+    {
+        HashSet<ulong> frozen = [.. FileScript.Walk(root, "").Where(n => n.Status.Kind != FileKind.Directory && n.Status.LinkCount > 1).Select(n => n.Status.Inode)];
+        var done = new List<FileOperation>();
+        for (int i = 0; i < OperationsAtMost; i++)
+        {
+            if (script.Next(root, frozen) is { } operation)
+            {
+                log.Add(operation.ToString());
+                operation.Run(root);
+                done.Add(operation);
+            }
+        }
+        foreach ((string path, _) in FileScript.Walk(root, "").Where(n => n.Status.Kind == FileKind.Socket).ToList())
+        {
+            // No layer has sockets: they are made, and go.
+            var remove = new FileOperation("remove", path, "", 0, 0, new FileTime(1, 1));
+            log.Add(remove.ToString());
+            remove.Run(root);
+            done.Add(remove);
+        }
+        return done;
+    }
+
+    private static async Task<CommittedSnapshot?> SessionAsync(SnapshotStore store, CommittedSnapshot? parent, List<FileOperation> script, List<byte[]> tars, List<string> expected)
+    {
+        ActiveSnapshot active = await store.Snapshots.PrepareAsync("c", parent, cancellationToken: Token);
+        Assert.Equal(expected, store.InMount(active, path =>
+        {
+            using RootedDirectory root = RootedDirectory.Open(path);
+            script.ForEach(o => o.Run(root));
+            return Seen(SeenTree.OfDirectory(path));
+        }));
+        (byte[] tar, _) = await store.WriteAsync(active);
+        if (tar.Length == 0)
+        {
+            await store.Snapshots.RemoveAsync(active, Token);
+            return parent;
+        }
+        tars.Add(tar);
+        CommittedSnapshot committed = await store.Snapshots.CommitAsync(active, Digest.Of(tar), Token);
+        Assert.Equal(expected, Seen(store.See(committed)));
+        return committed;
+    }
+
+    // The root's time is nowhere written.
+    private static List<string> Seen(List<string> lines) => [.. lines.Skip(1)];
+}
