@@ -127,6 +127,11 @@ public sealed partial class Engine
     {
         if (await Snapshots.TryOpenActiveAsync(record.Id, cancellationToken).ConfigureAwait(false) is { } snapshot)
         {
+            if (snapshot.Snapshotter != Snapshots.Name)
+            {
+                // Said before anything is done: what a container is and was stays as it is.
+                throw new StrataException(ErrorKind.Conflict, $"container {record.Name}: its files were made by the {snapshot.Snapshotter} snapshotter, and this is {Snapshots.Name}") { Hint = $"use it with: strata --snapshotter {snapshot.Snapshotter} …" };
+            }
             return snapshot;
         }
         if (Containers.GetState(record).Status != ContainerStatus.Created)

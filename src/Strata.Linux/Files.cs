@@ -66,6 +66,17 @@ public static unsafe class Files
         }
     }
 
+    /// <summary>Moves the file's position forward: what is written next leaves a hole of <paramref name="bytes"/> before it.</summary>
+    public static void Skip(SafeFileHandle file, long bytes, string path)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        const int SEEK_CUR = 1;
+        if (Native.lseek(file.Fd(), bytes, SEEK_CUR) < 0)
+        {
+            throw Native.Failure("lseek", path);
+        }
+    }
+
     /// <summary>Makes a file as long as this; what is added reads as zeros and takes no space.</summary>
     public static void SetLength(SafeFileHandle file, long length, string path)
     {

@@ -49,8 +49,8 @@ internal abstract class ChangeScanner : IDisposable
     }
 
     /// <summary>
-    /// Writes the changes as a layer; null (and nothing written) where there are none. Sockets are left out: they are nothing without their server.
-    /// So are whiteouts that hide nothing.
+    /// Writes the changes as a layer; null (and nothing written) where there are none. Sockets are left out: they are nothing without their server; one that
+    /// took the place of something leaves a whiteout. So are whiteouts that hide nothing.
     /// </summary>
     internal ChangesRecord? Write(LayerWriter layer, SnapshotDiffOptions options, CancellationToken cancellationToken)
     {
@@ -64,20 +64,22 @@ internal abstract class ChangeScanner : IDisposable
         foreach (Item item in Walk())
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (item.IsDeletion ? item.Below is null || item.IsInOpaque : item.Status!.Value.Kind == FileKind.Socket)
+            bool isSocket = !item.IsDeletion && item.Status!.Value.Kind == FileKind.Socket;
+            if (isSocket || (item.IsDeletion && !Hides(item) && item.Status is not null)) // with no status its directory's opaque marker says it
             {
-                if (item.Status is not null) // else its directory's opaque marker says it
-                {
-                    leftOut.Add(item.Path);
-                }
+                leftOut.Add(item.Path);
+            }
+            if (!item.IsDeletion && !isSocket)
+            {
+                WriteNode(layer, item, item.Status!.Value, options);
+                any = true;
+                continue;
+            }
+            if (!Hides(item))
+            {
                 continue;
             }
             any = true;
-            if (!item.IsDeletion)
-            {
-                WriteNode(layer, item, item.Status!.Value, options);
-                continue;
-            }
             layer.Write(new WhiteoutEntry(item.Path));
             string parent = item.Path[..Math.Max(0, item.Path.LastIndexOf('/'))];
             if (hiding.Count == 0 || hiding[^1] != parent)
@@ -148,6 +150,9 @@ internal abstract class ChangeScanner : IDisposable
         return (upper.Mode, upper.Uid, upper.Gid) != (lower.Status.Mode, lower.Status.Uid, lower.Status.Gid)
             || !Xattrs(_upper.GetXattrs("")).SequenceEqual(_lower.GetXattrs(lower), XattrComparer.Instance);
     }
+
+    /// <summary>Whether a whiteout in the item's place would hide something.</summary>
+    private protected static bool Hides(Item item) => item.Below is not null && !item.IsInOpaque;
 
     /// <summary>Whether a directory hides all that the layers below have in it.</summary>
     private protected abstract bool IsOpaque(string path);

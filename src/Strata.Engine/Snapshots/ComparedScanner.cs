@@ -167,13 +167,12 @@ internal sealed class ComparedScanner(string copy, LayerStack lower, int layers,
         Dress(place, to, "", Upper.TryGetStatus("")!.Value);
         foreach (Item item in Walk())
         {
-            if (item.Status is not { } status)
+            if (item.Status is not { } status || status.Kind == FileKind.Socket)
             {
-                whiteouts.Add(item.Path);
-                continue;
-            }
-            if (status.Kind == FileKind.Socket)
-            {
+                if (Hides(item))
+                {
+                    whiteouts.Add(item.Path);
+                }
                 continue;
             }
             string path = $"{to}/{item.Path}";

@@ -24,9 +24,10 @@ internal sealed class NeedsLayersBelowException() : Exception("the layer has har
 /// wins, links on the way are followed inside, and a whiteout hides what is below and nothing of its own layer, wherever in the archive it stands
 /// (image-spec/layer.md#whiteouts); so whiteouts are written at the end.
 /// </summary>
-internal sealed class LayerExtraction
+internal sealed partial class LayerExtraction
 {
     private const int CopyBytes = 1 << 18;
+    private const int LongZeros = 1 << 15; // shorter ones are not worth a seek and another extent
     private const int SetGidBit = 0b10_000_000_000, SetIdBits = 0b110_000_000_000;
     private const int DefaultMode = 0b111_101_101;
     private readonly RootedDirectory _target;
@@ -34,7 +35,6 @@ internal sealed class LayerExtraction
     private readonly LayerStack? _below;
     private readonly WhiteoutForm _form;
     private readonly bool _isLayer; // one of a stack, and no file system of its own
-    private readonly List<string> _whiteouts = [], _opaques = [];
     private readonly byte[] _copy = new byte[CopyBytes];
     private readonly Folder _root;
     private readonly HashSet<string> _copiedUp = new(StringComparer.Ordinal);
@@ -133,18 +133,6 @@ internal sealed class LayerExtraction
         return new ExtractedTree(_contentBytes, _root.IsOpaque, implied, hiding, new LayerMarks(_whiteouts, _opaques));
     }
 
-    private void SetOpaque(string path)
-    {
-        if (_form == WhiteoutForm.Overlay)
-        {
-            _target.SetXattr(path, OverlayXattrs.Opaque, "y"u8);
-        }
-        else
-        {
-            _opaques.Add(path);
-        }
-    }
-
     private void PutNode(Folder parent, string path, NodeEntry entry, Stream content)
     {
         switch (entry)
@@ -172,11 +160,7 @@ internal sealed class LayerExtraction
     {
         EntryMetadata metadata = file.Metadata;
         using SafeFileHandle handle = _target.CreateFile(path, metadata.Mode);
-        int read;
-        while ((read = content.Read(_copy, 0, CopyBytes)) > 0)
-        {
-            Files.Write(handle, _copy.AsSpan(0, read), path);
-        }
+        CopyContent(content, handle, file.Size, path);
         _contentBytes += file.Size;
         (uint uid, uint gid) = Owner(metadata);
         if (MustSetOwner(parent, uid, gid))
@@ -192,6 +176,39 @@ internal sealed class LayerExtraction
             Files.SetXattr(handle, name, value.AsSpan(), path);
         }
         Files.SetTimes(handle, metadata.Modified, path);
+    }
+
+    // Holes of the archive stay holes; and so does what is zeros for long: an archive of a sparse file that knows no holes has those written out.
+    private void CopyContent(Stream content, SafeFileHandle handle, long size, string path)
+    {
+        bool endsInHole = false;
+        while (true)
+        {
+            long hole = (content as EntryContent)?.PassHole() ?? 0;
+            int read = 0;
+            if (hole == 0)
+            {
+                read = content.Read(_copy, 0, CopyBytes);
+                if (read == 0)
+                {
+                    break;
+                }
+                hole = read >= LongZeros && !_copy.AsSpan(0, read).ContainsAnyExcept((byte)0) ? read : 0;
+            }
+            endsInHole = hole > 0;
+            if (endsInHole)
+            {
+                Files.Skip(handle, hole, path);
+            }
+            else
+            {
+                Files.Write(handle, _copy.AsSpan(0, read), path);
+            }
+        }
+        if (endsInHole)
+        {
+            Files.SetLength(handle, size, path);
+        }
     }
 
     private void PutDirectory(string path, EntryMetadata metadata)
@@ -288,55 +305,6 @@ internal sealed class LayerExtraction
 
     private static StrataException Refused(HardLinkEntry link, string why) => new(ErrorKind.Invalid, $"layer: «{link.Path}» is a hard link to «{link.Target}», {why}");
 
-    private void PutWhiteout(Folder parent, string name, string path)
-    {
-        if (_isLayer)
-        {
-            parent.Hide(name);
-        }
-        else
-        {
-            RemoveWhatWasThere(path);
-        }
-    }
-
-    private void PutOpaque(string path)
-    {
-        if (!_isLayer)
-        {
-            if (_target.TryGetStatus(path) is { Kind: FileKind.Directory })
-            {
-                RemoveChildrenThatWereThere(path);
-            }
-            return;
-        }
-        Folder folder = Enter(path);
-        folder.IsOpaque = true;
-    }
-
-    private void RemoveWhatWasThere(string path)
-    {
-        if (_own.Contains(path))
-        {
-            return;
-        }
-        if (IsMadeHere(path))
-        {
-            RemoveChildrenThatWereThere(path);
-            return;
-        }
-        _target.Remove(path);
-        Forget(path);
-    }
-
-    private void RemoveChildrenThatWereThere(string directory)
-    {
-        foreach (string name in _target.GetNames(directory))
-        {
-            RemoveWhatWasThere(directory.Length == 0 ? name : directory + "/" + name);
-        }
-    }
-
     // Whether an entry of this archive is the directory, or is in it.
     private bool IsMadeHere(string path) => Find(path) is { } folder && (folder.IsMade || folder.IsNamed || folder.Children.Count > 0);
 
@@ -360,40 +328,6 @@ internal sealed class LayerExtraction
             parent.Children.Remove(folder.Name);
         }
         (_lastParent, _lastFolder) = (null, null);
-    }
-
-    // True where overlayfs' whiteouts were written. One that hides nothing is left out where that is known.
-    private bool WriteWhiteouts(Folder folder)
-    {
-        bool any = false;
-        foreach (string name in folder.Whiteouts ?? [])
-        {
-            string path = folder.PathOf(name);
-            if (folder.Children.TryGetValue(name, out Folder? child))
-            {
-                child.IsOpaque = true;
-                continue;
-            }
-            if (_target.TryGetStatus(path) is not null)
-            {
-                if (!_copiedUp.Contains(path))
-                {
-                    continue; // a file of this layer hides as well
-                }
-                _target.Remove(path);
-            }
-            if (_below is null || _below.TryFind(path)?.Path == path)
-            {
-                if (_form == WhiteoutForm.Marks)
-                {
-                    _whiteouts.Add(path);
-                    continue;
-                }
-                _target.CreateNode(path, FileKind.CharacterDevice, 0, 0, 0);
-                any = true;
-            }
-        }
-        return any;
     }
 
     private Folder ParentOf(string path, out string name, out string real)

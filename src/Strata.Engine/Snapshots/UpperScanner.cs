@@ -8,28 +8,30 @@ internal sealed class UpperScanner(string upper, LayerStack lower) : ChangeScann
     /// <summary>Makes the directory what its layer says: without what was left out, with the times that were clamped.</summary>
     internal void Settle(ChangesRecord changes)
     {
+        // Looked at before anything is removed: that changes the times of directories.
+        List<Item> items = [.. Walk().Where(i => !i.IsDeletion)];
         foreach (byte[] path in changes.LeftOut)
         {
             Upper.Remove(LinuxPath.Decode(path));
         }
-        FileTime newest = default;
-        var clamped = new List<(string Path, FileTime Time)>();
-        foreach (Item item in Walk())
+        foreach (Item socket in items.Where(i => i.Status is { Kind: FileKind.Socket } && Hides(i)))
         {
-            if (item.IsDeletion || item.Status is not { } status)
-            {
-                continue;
-            }
+            Upper.Remove(socket.Path);
+            Upper.CreateNode(socket.Path, FileKind.CharacterDevice, 0, 0, 0); // the layer says that what was there is gone
+        }
+        FileTime newest = default;
+        var times = new List<(string Path, FileTime Time)>();
+        foreach ((string path, FileStatus status) in items.Where(i => i.Status is { Kind: not FileKind.Socket }).Select(i => (i.Path, i.Status!.Value)))
+        {
             FileTime time = Clamp(status.Modified, changes.Clamp);
-            // All again, last to first: what is removed or set above has changed the times of directories.
             if (changes.Clamp is not null || changes.LeftOut.Length > 0)
             {
-                clamped.Add((item.Path, time));
+                times.Add((path, time));
             }
-            newest = !item.Path.Contains('/', StringComparison.Ordinal) && Compare(time, newest) > 0 ? time : newest;
+            newest = !path.Contains('/', StringComparison.Ordinal) && Compare(time, newest) > 0 ? time : newest;
         }
-        clamped.Reverse();
-        clamped.ForEach(c => Upper.SetTimes(c.Path, c.Time));
+        times.Reverse(); // a directory after what is in it
+        times.ForEach(t => Upper.SetTimes(t.Path, t.Time));
         if (changes.Implied.Length > 0)
         {
             Upper.SetTimes("", newest); // no entry says it: as extracting the layer would set it

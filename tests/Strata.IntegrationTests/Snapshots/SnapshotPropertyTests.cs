@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using Strata.Linux;
 using Strata.Oci;
@@ -12,6 +13,7 @@ namespace Strata.IntegrationTests.Snapshots;
 /// </summary>
 public sealed class SnapshotPropertyTests
 {
+    private const string InMemory = "/dev/shm"; // what is synced there costs nothing
     private const int Scripts = 200, LongScripts = 10_000, Sessions = 3, OperationsAtMost = 16, OnDiskEvery = 40;
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -22,16 +24,32 @@ public sealed class SnapshotPropertyTests
         int seed = int.TryParse(Environment.GetEnvironmentVariable("STRATA_SEED"), CultureInfo.InvariantCulture, out int given) ? given : 20_261_121;
         int count = Environment.GetEnvironmentVariable("STRATA_LONG") == "1" ? LongScripts : Scripts;
         int operations = 0;
-        await Parallel.ForAsync(0, count, Token, async (i, _) => Interlocked.Add(ref operations, await RunAsync(seed + i, i % OnDiskEvery == 0 ? null : "/dev/shm")));
+        var pools = new Dictionary<string, ConcurrentBag<Stores>> { [Path.GetTempPath()] = [], [InMemory] = [] };
+        try
+        {
+            await Parallel.ForAsync(0, count, Token, async (i, _) =>
+            {
+                string place = i % OnDiskEvery == 0 || !Directory.Exists(InMemory) ? Path.GetTempPath() : InMemory;
+                Stores stores = pools[place].TryTake(out Stores? free) ? free : new Stores(place);
+                Interlocked.Add(ref operations, await RunAsync(seed + i, stores));
+                pools[place].Add(stores);
+            });
+        }
+        finally
+        {
+            foreach (Stores stores in pools.Values.SelectMany(p => p))
+            {
+                stores.Dispose();
+            }
+        }
         TestContext.Current.TestOutputHelper?.WriteLine($"{count} scripts from seed {seed}: {operations} operations");
         Assert.InRange(operations, count * Sessions * OperationsAtMost / 4, int.MaxValue); // the dice do fall on something
     }
 
-    private static async Task<int> RunAsync(int seed, string? place)
+    private static async Task<int> RunAsync(int seed, Stores stores)
     {
         string plain = Directory.CreateTempSubdirectory("strata-plain").FullName;
-        using var overlay = new SnapshotStore(l => OverlaySnapshotter.Open(l), place);
-        using var union = new SnapshotStore(l => UnionSnapshotter.Open(l), place);
+        (SnapshotStore overlay, SnapshotStore union) = (stores.Overlay, stores.Union);
         var log = new List<string> { $"STRATA_SEED={seed}" };
         try
         {
@@ -48,16 +66,18 @@ public sealed class SnapshotPropertyTests
                 List<string> expected = Seen(SeenTree.OfDirectory(plain));
                 onOverlay = await SessionAsync(overlay, onOverlay, done, byOverlay, expected);
                 onUnion = await SessionAsync(union, onUnion, done, byUnion, expected);
+                RemoveSockets(root);
                 log.Add("-- commit");
             }
             List<string> last = Seen(SeenTree.OfDirectory(plain));
-            foreach ((List<byte[]> tars, Func<Content.StoreLayout, ISnapshotter> open) in ((List<byte[]>, Func<Content.StoreLayout, ISnapshotter>)[])
-                [(byOverlay, l => OverlaySnapshotter.Open(l)), (byOverlay, l => UnionSnapshotter.Open(l)), (byUnion, l => OverlaySnapshotter.Open(l)), (byUnion, l => UnionSnapshotter.Open(l))])
+            foreach ((List<byte[]> tars, SnapshotStore elsewhere) in ((List<byte[]>, SnapshotStore)[])[(byOverlay, stores.OtherOverlay), (byOverlay, stores.OtherUnion), (byUnion, stores.OtherOverlay), (byUnion, stores.OtherUnion)])
             {
-                using var elsewhere = new SnapshotStore(open, place);
                 CommittedSnapshot? top = await elsewhere.Snapshots.ApplyStackAsync([.. tars.Select(t => elsewhere.Layer(t))], elsewhere, Token);
                 Assert.Equal(last, top is null ? [] : Seen(elsewhere.See(top)));
+                await elsewhere.ClearAsync();
             }
+            await overlay.ClearAsync();
+            await union.ClearAsync();
             return total;
         }
         catch (Exception e) when (e is Xunit.Sdk.IAssertionException or IOException or StrataException)
@@ -84,15 +104,19 @@ public sealed class SnapshotPropertyTests
                 done.Add(operation);
             }
         }
+        return done;
+    }
+
+    // No layer has them; and that they go is no change.
+    private static void RemoveSockets(RootedDirectory root)
+    {
         foreach ((string path, _) in FileScript.Walk(root, "").Where(n => n.Status.Kind == FileKind.Socket).ToList())
         {
-            // No layer has sockets: they are made, and go.
-            var remove = new FileOperation("remove", path, "", 0, 0, new FileTime(1, 1));
-            log.Add(remove.ToString());
-            remove.Run(root);
-            done.Add(remove);
+            string directory = FileOperation.ParentOf(path);
+            FileTime time = root.TryGetStatus(directory)!.Value.Modified;
+            root.Remove(path);
+            root.SetTimes(directory, time);
         }
-        return done;
     }
 
     private static async Task<CommittedSnapshot?> SessionAsync(SnapshotStore store, CommittedSnapshot? parent, List<FileOperation> script, List<byte[]> tars, List<string> expected)
@@ -112,10 +136,29 @@ public sealed class SnapshotPropertyTests
         }
         tars.Add(tar);
         CommittedSnapshot committed = await store.Snapshots.CommitAsync(active, Digest.Of(tar), Token);
-        Assert.Equal(expected, Seen(store.See(committed)));
+        Assert.Equal(WithoutSockets(expected), Seen(store.See(committed)));
         return committed;
     }
 
     // The root's time is nowhere written.
     private static List<string> Seen(List<string> lines) => [.. lines.Skip(1)];
+
+    private static List<string> WithoutSockets(List<string> lines) => [.. lines.Where(l => !l.Contains(" Socket ", StringComparison.Ordinal))];
+
+    /// <summary>Two to work in, and two to apply in what was committed. They are empty between scripts: a store stays open as long as the process, so there is not one for each script.</summary>
+    private sealed class Stores(string place) : IDisposable
+    {
+        internal SnapshotStore Overlay { get; } = new(l => OverlaySnapshotter.Open(l), place);
+        internal SnapshotStore Union { get; } = new(l => UnionSnapshotter.Open(l), place);
+        internal SnapshotStore OtherOverlay { get; } = new(l => OverlaySnapshotter.Open(l), place);
+        internal SnapshotStore OtherUnion { get; } = new(l => UnionSnapshotter.Open(l), place);
+
+        public void Dispose()
+        {
+            Overlay.Dispose();
+            Union.Dispose();
+            OtherOverlay.Dispose();
+            OtherUnion.Dispose();
+        }
+    }
 }

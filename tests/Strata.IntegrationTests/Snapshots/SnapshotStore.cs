@@ -160,6 +160,17 @@ internal sealed class SnapshotStore : IContentSource, IDisposable
         return (await Snapshots.CommitAsync(active, Digest.Of(tar), Token), tar);
     }
 
+    /// <summary>Removes all snapshots and forgets all layers: the store is as new.</summary>
+    public async Task ClearAsync()
+    {
+        foreach (CommittedSnapshot snapshot in Snapshots.List().Committed.OrderByDescending(s => s.Stack.Count))
+        {
+            await Snapshots.RemoveAsync(snapshot, Token);
+        }
+        _blobs.Clear();
+        Assert.DoesNotContain(((string[])[Layout.Trees, Layout.Active]).Where(Directory.Exists).SelectMany(Directory.GetFileSystemEntries), p => Path.GetFileName(p) != ".lock");
+    }
+
     public void Dispose() => FileSystems.RemoveTree(Folder);
 }
 
@@ -173,6 +184,8 @@ internal sealed record TarItem(LayerEntry Entry, byte[] Content)
 
     public static TarItem File(string path, string content = "x", int mode = 0b110_100_100, uint uid = 0, uint gid = 0, params (string Name, byte[] Value)[] xattrs)
         => new(new FileEntry(path, Metadata(mode, uid, gid, xattrs), Encoding.UTF8.GetByteCount(content)), Encoding.UTF8.GetBytes(content));
+
+    public static TarItem File(string path, byte[] content) => new(new FileEntry(path, Metadata(0b110_100_100, 0, 0, []), content.Length), content);
 
     public static TarItem SymbolicLink(string path, string target) => new(new SymbolicLinkEntry(path, Metadata(0b111_111_111, 0, 0, []), target), []);
 
