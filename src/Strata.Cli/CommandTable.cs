@@ -100,6 +100,7 @@ internal static class CommandTable
     [
         new("registry", RegistryCommand.Create, "Serve this store as a registry", "strata registry serve --addr 127.0.0.1:5000") { Group = "System" },
         new("system", SystemCommand.Create, "Disk usage, pruning, checking", "strata system df", "strata system prune", "strata system check --deep") { Group = "System" },
+        new("sharing", SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
         new("info", InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },
         new("version", InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System", IsListing = true },
         new("completion", Completion.Create, "Print a completion script for a shell", "strata completion bash >/etc/bash_completion.d/strata") { Group = "System" },

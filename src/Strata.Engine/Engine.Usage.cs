@@ -2,6 +2,8 @@ using System.Collections.Immutable;
 using Strata.Build;
 using Strata.Containers;
 using Strata.Linux;
+using Strata.Oci;
+using Strata.Snapshots;
 
 namespace Strata;
 
@@ -50,6 +52,38 @@ public sealed partial class Engine
     }
 
     /// <summary>
+    /// The layers on disk that images and running containers read, the most shared first. A layer has one directory, so its files are in memory
+    /// once too, however many containers read them: the kernel caches files, not containers.
+    /// </summary>
+    public async ValueTask<IReadOnlyList<LayerSharing>> GetSharingAsync(CancellationToken cancellationToken = default)
+    {
+        var layers = new Dictionary<string, LayerSharing>(StringComparer.Ordinal);
+        void Add(CommittedSnapshot? top, Func<LayerSharing, LayerSharing> user)
+        {
+            IReadOnlyList<string> directories = top is null ? [] : Snapshots.GetDirectories(top);
+            for (int i = 0; i < directories.Count && i < top!.Stack.Count; i++)
+            {
+                LayerSharing layer = layers.GetValueOrDefault(directories[i]) ?? new LayerSharing(top.Stack[i].DiffId, FileSystems.GetDiskUsage(directories[i]), [], []);
+                layers[directories[i]] = user(layer);
+            }
+        }
+        foreach (ListedImage image in ListImages().DistinctBy(i => i.Record.Manifest.Digest))
+        {
+            if (await TryReadImageAsync(image.Record.Manifest, cancellationToken).ConfigureAwait(false) is var (_, _, config))
+            {
+                string name = image.Reference?.Familiar ?? (image.Record.Config ?? image.Record.Manifest.Digest).Hex[..12].ToString();
+                Add(await Snapshots.TryGetAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false), l => l with { Images = l.Images.Add(name) });
+            }
+        }
+        foreach (Container container in ListContainers().Where(c => c.State.Status == ContainerStatus.Running))
+        {
+            ActiveSnapshot? active = await Snapshots.TryOpenActiveAsync(container.Record.Id, cancellationToken).ConfigureAwait(false);
+            Add(active?.Parent, l => l with { Containers = l.Containers.Add(container.Record.Name) });
+        }
+        return [.. layers.Values.OrderByDescending(l => l.Containers.Length).ThenByDescending(l => l.Images.Length).ThenByDescending(l => l.Bytes)];
+    }
+
+    /// <summary>
     /// <see cref="GetDiskUsage"/> in Docker's rows, which add up to the same total. Reclaimable is what removing all that is not active would give back:
     /// images that no container uses, stopped containers, volumes that no container has, what only the build cache keeps.
     /// </summary>
@@ -94,6 +128,17 @@ public sealed record DiskUsage(ImmutableArray<DiskArea> Areas)
 
 /// <summary>What an image costs, in bytes on disk.</summary>
 public sealed record ImageUsage(ListedImage Image, long SharedBytes, long UniqueBytes);
+
+/// <summary>A layer on disk and who reads it.</summary>
+/// <param name="DiffId">The layer.</param>
+/// <param name="Bytes">What its files take, in bytes on disk.</param>
+/// <param name="Images">The names of the images that have it.</param>
+/// <param name="Containers">The names of the running containers that read it.</param>
+public sealed record LayerSharing(Digest DiffId, long Bytes, ImmutableArray<string> Images, ImmutableArray<string> Containers)
+{
+    /// <summary>What it would take more if each of its images had a copy of its own.</summary>
+    public long SavedBytes => Bytes * Math.Max(0, Images.Length - 1);
+}
 
 /// <summary>A row of <c>system df</c>, in bytes on disk. What belongs to no row of its own (names, leases, what nobody needs) counts with the images.</summary>
 public sealed record UsageRow(string Type, int Total, int Active, long Bytes, long ReclaimableBytes);
