@@ -42,7 +42,9 @@ public sealed partial class Engine
             NoCache = request.NoCache, Compression = request.Compression, SourceDateEpoch = request.SourceDateEpoch,
         };
         BuiltImage built = await new BuildExecutor(environment, settings, progress).RunAsync(graph, cancellationToken).ConfigureAwait(false);
-        var record = new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = built.Created, Size = built.Size };
+        // What a list shows is when the image was made here; what it says of itself does not depend on the clock.
+        DateTimeOffset? made = request.SourceDateEpoch is not null ? built.Created : FindMade(built.Manifest.Digest) ?? _options.Time.GetUtcNow();
+        var record = new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = made, Size = built.Size };
         foreach (ImageReference tag in request.Tags)
         {
             await Images.SetAsync(tag, record, cancellationToken).ConfigureAwait(false);
@@ -52,6 +54,18 @@ public sealed partial class Engine
             Images.AddUntagged(record);
         }
         return new BuildResult(built.Manifest, built.Config.Digest);
+    }
+
+    private DateTimeOffset? FindMade(Digest manifest)
+    {
+        foreach (ListedImage image in ListImages())
+        {
+            if (image.Record.Manifest.Digest == manifest)
+            {
+                return image.Record.Created;
+            }
+        }
+        return null;
     }
 
     private static RootedDirectory OpenContext(string folder)

@@ -13,6 +13,11 @@ public readonly record struct FileTime(long Seconds, int Nanoseconds)
 {
     /// <summary>From a date, with its 100 ns resolution.</summary>
     public static FileTime From(DateTimeOffset time) => new(time.ToUnixTimeSeconds(), (int)(time.UtcTicks % TimeSpan.TicksPerSecond) * 100);
+
+    /// <summary>As a date; null before year 1 and after 9999.</summary>
+    public DateTimeOffset? ToDate()
+        => Seconds >= DateTimeOffset.MinValue.ToUnixTimeSeconds() && Seconds <= DateTimeOffset.MaxValue.ToUnixTimeSeconds()
+            ? DateTimeOffset.FromUnixTimeSeconds(Seconds).AddTicks(Nanoseconds / 100) : null;
 }
 
 /// <summary>The answer of statx(2).</summary>

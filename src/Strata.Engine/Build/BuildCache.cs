@@ -77,7 +77,7 @@ public sealed class BuildCache
 }
 
 /// <summary>What a step made. No layer: it changed no file.</summary>
-public sealed record CachedStep(DateTimeOffset Created)
+public sealed record CachedStep(DateTimeOffset? Created)
 {
     /// <summary>The layer's blob.</summary>
     public Descriptor? Layer { get; init; }
@@ -86,7 +86,7 @@ public sealed record CachedStep(DateTimeOffset Created)
     /// <summary>The instruction, for a person who looks at the cache.</summary>
     public string? Instruction { get; init; }
 
-    internal static CachedStep Read(JsonFields o) => new(o.Time("created"))
+    internal static CachedStep Read(JsonFields o) => new(o.MaybeTime("created"))
     {
         Layer = DocumentFields.MaybeDescriptor(o, "layer"),
         DiffId = o.MaybeDigest("diffId"),

@@ -11,6 +11,7 @@ namespace Strata.Build;
 internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings) : IStepWork
 {
     private readonly List<FetchedFile> _fetched = [];
+    private FileTime? _newest;
     private CopySelection? _selection;
 
     public IReadOnlyList<MountPoint> MountPoints => [];
@@ -51,6 +52,8 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         StepWork.WithMounted(environment, snapshot, source, (target, sourceRoot) => Copy(target, sourceRoot, cancellationToken));
         return ValueTask.CompletedTask;
     }
+
+    public DateTimeOffset? TimeOf(TimeProvider clock) => _newest?.ToDate();
 
     public ValueTask DisposeAsync()
     {
@@ -93,11 +96,14 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
         foreach (FetchedFile file in _fetched)
         {
+            Note(file.Modified);
             PlaceFetched(target, file, attributes, cancellationToken);
         }
         if (_selection is { } selection)
         {
-            var copier = new FileCopier(target, attributes, settings.TimeOfMade(selection.Newest()));
+            FileTime newest = selection.Newest();
+            Note(newest);
+            var copier = new FileCopier(target, attributes, settings.TimeOfMade(newest));
             CopySelection rest = Rules.IsAdd && Rules.Unpack != false ? UnpackArchives(selection, target, copier, cancellationToken) : selection;
             if (!rest.Sources.IsEmpty)
             {
@@ -105,6 +111,9 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
             }
         }
     }
+
+    private void Note(FileTime time)
+        => _newest = _newest is { } last && (last.Seconds, last.Nanoseconds).CompareTo((time.Seconds, time.Nanoseconds)) > 0 ? last : time;
 
     private void CopyInline(RootedDirectory target, InlineOrigin inline, CopyAttributes attributes)
     {

@@ -13,6 +13,8 @@ internal sealed class RunWork(RunStep step, BuildEnvironment environment, IBuild
 
     public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult<Digest?>(null);
 
+    public DateTimeOffset? TimeOf(TimeProvider clock) => clock.GetUtcNow();
+
     public async ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
     {
         string? folder = step.Program is { } program ? WriteProgram(program) : null;

@@ -16,6 +16,9 @@ internal interface IStepWork : IAsyncDisposable
 
     /// <summary>Does it.</summary>
     ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken);
+
+    /// <summary>The time of what it made: the newest of what it read, or now where a process wrote; null where it has none of its own. Asked when it is done.</summary>
+    DateTimeOffset? TimeOf(TimeProvider clock);
 }
 
 /// <summary>From a step to its work: the arm that a new kind of step needs.</summary>
@@ -79,6 +82,8 @@ internal sealed class DirectoryWork(DirectoryStep step, BuildEnvironment environ
     public IReadOnlyList<MountPoint> MountPoints => [];
 
     public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult<Digest?>(null);
+
+    public DateTimeOffset? TimeOf(TimeProvider clock) => null;
 
     public ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
     {

@@ -113,4 +113,36 @@ public sealed class BuildSeeds(SeedStore store)
         Assert.Equal("xiongkun #作者", store.Inspect("f4", "{{.Author}}"));
         Assert.Contains("#作者", built.Err, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void The_same_build_from_scratch_gives_the_same_digest()
+    {
+        using SeedStore first = new(), second = new();
+        string base0 = Path.Combine(store.Folder, "same-base.tar"), box = store.Busybox;
+        store.Run("save", "-o", base0, box).Ok();
+        SeedStore.Exec("tar", null, "-C", "/bin", "-cf", Path.Combine(store.Folder, "same.tar"), "busybox").Ok();
+        string context = store.Context(("Dockerfile", $"FROM {box}\nENV A=1\nWORKDIR /made/here\nCOPY file tree/ ./\nADD a.tar /unpacked/\nRUN true\nCOPY <<END /inline\ntext\nEND\nCMD [\"sh\"]\n"), ("file", "1"), ("tree/x/y", "2"));
+        File.Copy(Path.Combine(store.Folder, "same.tar"), Path.Combine(context, "a.tar"));
+        string[] ids = [.. new[] { first, second }.Select(s =>
+        {
+            s.Run("load", "-i", base0).Ok();
+            s.Run("build", "-t", "same", context).Ok();
+            Thread.Sleep(1100); // the next one's clock says something else
+            return s.Inspect("same", "{{.Id}} {{.Created}}");
+        })];
+        Assert.Equal(ids[0], ids[1]);
+        Assert.Matches("seconds? ago|Less than a second", first.Run("images", "same").Ok().Out);
+
+        // With a time that is said, what processes stamp is the same too, and what another build left in the cache is not taken for it.
+        string stamped = store.Context(("Dockerfile", $"FROM {box}\nRUN echo 1 >/stamped && mkdir /d\nCOPY f /\n"), ("f", "x"));
+        first.Run("build", "-t", "stamped", stamped).Ok();
+        foreach (SeedStore s in new[] { first, second })
+        {
+            s.Run("build", "-t", "stamped", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", stamped).Ok();
+            Assert.Equal("1700000000\n1700000000\n", s.Run("run", "--rm", "stamped", "stat", "-c", "%Y", "/stamped", "/d").Ok().Out);
+            Assert.Equal("2023-11-14T22:13:20Z", s.Inspect("stamped", "{{.Created}}"));
+            Assert.Equal(["2023-11-14T22:13:20Z", "2023-11-14T22:13:20Z"], s.Run("history", "--human=false", "--format", "{{.CreatedAt}}", "stamped").Ok().Lines[..2].Select(l => l.Replace("+00:00", "Z", StringComparison.Ordinal)));
+        }
+        Assert.Equal(first.Inspect("stamped", "{{.Id}}"), second.Inspect("stamped", "{{.Id}}"));
+    }
 }

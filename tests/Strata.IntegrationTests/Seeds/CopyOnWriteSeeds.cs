@@ -84,7 +84,7 @@ public sealed class CopyOnWriteSeeds(SeedStore store)
     {
         const string Below = "mkdir -p dir/sub old/deep; echo a >dir/a; echo s >dir/sub/s; echo d >old/deep/d; echo l >link; echo m >mode; echo o >owner; echo x >xattr; truncate -s 1G huge; "
             + "ln -s dir symlink; mknod node c 1 3; mkfifo pipe; echo f >becomes-dir; mkdir becomes-file; echo i >becomes-file/in";
-        const string Script = "rm -rf dir; mkdir dir; echo new >dir/b; mv old moved; ln link hard; chmod 4755 mode; chown 12:34 owner; printf Z | dd of=huge bs=1 seek=500000000 conv=notrunc 2>/dev/null; "
+        const string Script = "rm -rf dir; mkdir dir; echo new >dir/b; mv old moved; ln link hard; chmod 4755 mode; chown 12:34 owner; printf Z | dd of=huge bs=1 seek=500000000 conv=notrunc 2>/dd.log; "
             + "rm symlink node; ln -s /elsewhere symlink; rm becomes-dir; mkdir becomes-dir; echo y >becomes-dir/y; rm -rf becomes-file; echo z >becomes-file; rm pipe; mkfifo -m 600 pipe";
         string plain = Directory.CreateTempSubdirectory("strata-c8-").FullName;
         string mounted = "";
