@@ -15,6 +15,7 @@ public static class GarbageCollector
     {
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(roots);
+        using FileLock? turn = dryRun ? null : await TrashFolder.LockAsync(store.Layout, cancellationToken).ConfigureAwait(false);
         HashSet<Digest> marked = [.. keep, .. StoreLease.ReadAll(store.Layout).Pins];
         // Names after leases: who names something and then lets go of its lease is seen by one of the two looks.
         foreach (Descriptor root in roots())
@@ -22,7 +23,7 @@ public static class GarbageCollector
             await MarkAsync(store, root, marked, cancellationToken).ConfigureAwait(false);
         }
         int blobs = 0;
-        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + EmptyTrash(store.Layout, dryRun) + SweepRecords(store.Layout, dryRun);
+        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + TrashFolder.Empty(store.Layout, marked, dryRun) + SweepRecords(store.Layout, dryRun);
         foreach ((Digest digest, _) in store.List().ToList())
         {
             if (marked.Contains(digest))
@@ -42,45 +43,22 @@ public static class GarbageCollector
 
     private static bool Sweep(ContentStore store, Digest digest, string path)
     {
-        StoreDirectory.Create(store.Layout.Trash, durable: false);
-        string trash = Path.Combine(store.Layout.Trash, digest.Hex.ToString());
+        string trash = TrashFolder.PathOf(store.Layout, digest);
         try
         {
             Durability.Rename(path, trash, replace: true);
         }
         catch (LinuxException e) when (e.Errno is Errno.ENOENT)
         {
-            return false; // another collector was first
+            return false; // a check has removed it
         }
         Fail.Point("collect.after-trash");
-        if (StoreLease.ReadAll(store.Layout).Pins.Contains(digest))
+        if (StoreLease.ReadAll(store.Layout).Pins.Contains(digest) && TrashFolder.TryPutBack(store.Layout, digest))
         {
-            try
-            {
-                Durability.Rename(trash, path, replace: false);
-                return false;
-            }
-            catch (LinuxException e) when (e.Errno is Errno.EEXIST)
-            {
-                // written anew meanwhile; the old copy may go
-            }
+            return false;
         }
         FileSystems.RemoveTree(trash);
         return true;
-    }
-
-    private static long EmptyTrash(StoreLayout layout, bool dryRun)
-    {
-        long bytes = 0;
-        foreach (string left in Directory.Exists(layout.Trash) ? Directory.GetFileSystemEntries(layout.Trash) : [])
-        {
-            bytes += FileSystems.GetDiskUsage(left);
-            if (!dryRun)
-            {
-                FileSystems.RemoveTree(left);
-            }
-        }
-        return bytes;
     }
 
     private static long SweepRecords(StoreLayout layout, bool dryRun)

@@ -56,6 +56,7 @@ internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible,
         {
             throw new StrataException(ErrorKind.Invalid, $"store {layout.Root}: holds {strange} and no meta.json, so it is something else") { Hint = "name an empty directory with --root" };
         }
+        TrashFolder.Create(layout);
         AtomicFile.Write(layout.Meta, Current);
     }
 }

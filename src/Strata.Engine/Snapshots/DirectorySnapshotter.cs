@@ -261,20 +261,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
 
     private static HashSet<string> TreesOf(IEnumerable<CommittedSnapshot> snapshots) => [.. snapshots.SelectMany(s => s.Stack.Select(l => l.Tree).Append(LayerTrees.NameOfMerged(s.ChainId, SuffixOf(s.Snapshotter))))];
 
-    private void RemoveActive(string key)
-    {
-        // It loses its name first: killed half-way, there is none, and not half of one.
-        string trash = _layout.NewIngestPath("removed");
-        try
-        {
-            Durability.Rename(ActivePath(key), trash, replace: false);
-        }
-        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
-        {
-            return;
-        }
-        FileSystems.RemoveTree(trash);
-    }
+    private void RemoveActive(string key) => TrashFolder.Remove(_layout, ActivePath(key));
 
     // Something is about to stand on a snapshot: it must be there, and be there by its name.
     private void KeepNamed(CommittedSnapshot snapshot)

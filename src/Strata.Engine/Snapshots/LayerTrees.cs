@@ -122,15 +122,7 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
     }
 
     /// <summary>Removes a tree. It loses its name first: what is half removed is no tree any more.</summary>
-    internal void Remove(string name)
-    {
-        string path = Path.Combine(layout.Trees, name), trash = layout.NewIngestPath("removed");
-        if (Directory.Exists(path))
-        {
-            Durability.Rename(path, trash, replace: false);
-            FileSystems.RemoveTree(trash);
-        }
-    }
+    internal void Remove(string name) => TrashFolder.Remove(layout, Path.Combine(layout.Trees, name));
 
     /// <summary>The names of all published trees.</summary>
     internal IEnumerable<string> List()

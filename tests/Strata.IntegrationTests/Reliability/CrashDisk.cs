@@ -16,7 +16,7 @@ internal static class CrashDisk
         {
             file.SetLength(bytes);
         }
-        (await Programs.RunAsync("mkfs.ext4", [], "-q", "-F", "-m", "0", image)).Ok();
+        (await Programs.RunAsync("mkfs.ext4", [], "-q", "-F", "-b", "4096", "-m", "0", image)).Ok();
         string mount = image + ".mnt";
         await MountAsync(image, mount);
         (await Programs.RunAsync("cp", [], "-a", scene.Template, Path.Combine(mount, "store"))).Ok();
