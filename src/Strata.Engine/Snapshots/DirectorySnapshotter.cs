@@ -221,6 +221,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
             return 0;
         }
         using FileLock names = await LockNamesAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+        TreeLock.Sweep(_layout.Trees, dryRun);
         HashSet<string> used = TreesOf(List().Committed);
         long bytes = 0;
         foreach (string name in _trees.List().Where(n => !used.Contains(n))) // of every snapshotter

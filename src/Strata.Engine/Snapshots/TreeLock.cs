@@ -26,6 +26,20 @@ internal sealed class TreeLock : IDisposable
         }
     }
 
+    /// <summary>Removes the locks' files that nobody holds: of processes that were killed.</summary>
+    internal static void Sweep(string folder, bool dryRun)
+    {
+        foreach (string path in dryRun ? [] : Directory.GetFiles(folder, ".lock-*"))
+        {
+            // Removed while held, as by its holder.
+            using FileLock? free = FileLock.TryAcquire(path, exclusive: true);
+            if (free is not null)
+            {
+                File.Delete(path);
+            }
+        }
+    }
+
     public void Dispose()
     {
         File.Delete(_path);
