@@ -82,8 +82,5 @@ public sealed class InjectedErrorTests(CrashScene scene)
         return cases;
     }
 
-    // What is opened to be read is no matter of a full or failing disk's writes.
-    private bool IsOfTheStore(string line)
-        => line.Contains(scene.Folder, StringComparison.Ordinal) && !line.Contains(".strace", StringComparison.Ordinal)
-            && (!line.Contains("O_", StringComparison.Ordinal) || line.Contains("O_CREAT", StringComparison.Ordinal));
+    private bool IsOfTheStore(string line) => Tracer.Changes(scene.Folder, line);
 }

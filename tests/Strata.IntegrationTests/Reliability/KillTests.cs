@@ -42,7 +42,7 @@ public sealed class KillTests(CrashScene scene)
         foreach (CrashCommand command in Sample([.. scene.Commands.Where(c => !c.HasHelpers)], 5))
         {
             string root = await scene.CopyAsync();
-            cases.AddRange((await Tracer.FindCallsAsync(root, command, s_calls, line => line.Contains(scene.Folder, StringComparison.Ordinal))).Select(c => (command, c.Call, c.K)));
+            cases.AddRange((await Tracer.FindCallsAsync(root, command, s_calls, line => Tracer.Changes(scene.Folder, line))).Select(c => (command, c.Call, c.K)));
             CrashScene.Forget(root);
         }
         await Parallel.ForEachAsync(Sample(cases, 40), CrashScene.AtOnce, async (item, _) =>

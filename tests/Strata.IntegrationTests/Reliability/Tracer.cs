@@ -16,6 +16,11 @@ internal static partial class Tracer
     /// <summary>Whether it is here.</summary>
     internal static bool IsInstalled => ChildProcess.FindProgram("strace") is not null;
 
+    /// <summary>Whether a call, as strace shows it, is about what is below a folder and can change it: what is opened only to be read does not.</summary>
+    internal static bool Changes(string folder, string line)
+        => line.Contains(folder, StringComparison.Ordinal) && !line.Contains(".strace", StringComparison.Ordinal)
+            && (!line.Contains("O_", StringComparison.Ordinal) || line.Contains("O_CREAT", StringComparison.Ordinal));
+
     /// <summary>SIGKILL at the k-th call.</summary>
     internal static async Task<Traced> KillAsync(string root, CrashCommand command, string call, int k)
     {
