@@ -88,7 +88,8 @@ internal sealed class SnapshotStore : IContentSource, IDisposable
             }
             finally
             {
-                Mounts.Unmount(target);
+                // Detached: a child that is being started by another test may have our files open until it executes its program.
+                Mounts.Unmount(target, detach: true);
             }
         });
     }

@@ -48,6 +48,51 @@ public abstract partial class SnapshotterContract
     }
 
     [Fact]
+    public async Task What_was_only_made_to_mount_on_is_not_seen_without_a_mount()
+    {
+        CommittedSnapshot image = await _store.ApplyAsync(null, Directory("etc"), File("etc/passwd"), File("etc/kept"));
+        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", image, [new("/proc", true), new("/etc/hosts", false), new("/run/app", true), new("/run/other", true)], Token);
+        List<string> Read()
+        {
+            using LayerStack stack = _store.Snapshots.OpenStack(active);
+            return [.. stack.Walk().Select(n => n.Path)];
+        }
+        Assert.Equal(["etc", "etc/kept", "etc/passwd"], Read());
+        Assert.Null(await _store.Snapshots.WhereAsync(active, "/proc", Token));
+        _store.Shell(active, "test -d run/other; echo 1 > run/app/n; echo 2 > etc/hosts; rm etc/passwd");
+        Assert.Equal(["etc", "etc/hosts", "etc/kept", "run", "run/app", "run/app/n"], Read());
+        Assert.Equal((1, 0), ((await _store.Snapshots.WhereAsync(active, "/etc/hosts", Token))!.Layer, (await _store.Snapshots.WhereAsync(active, "/etc/kept", Token))!.Layer));
+        Assert.Equal(["C /etc", "A /etc/hosts", "D /etc/passwd", "A /run", "A /run/app", "A /run/app/n"], await _store.ChangesAsync(active));
+    }
+
+    [Fact]
+    public async Task Each_layer_answers_for_itself()
+    {
+        CommittedSnapshot image = await _store.StackAsync([File("f", "low"), File("g"), File("h")], [File("f", "top"), Whiteout("g")]);
+        ActiveSnapshot active = await _store.ChangeAsync(image, "rm f; echo again > g");
+        List<string> Answers(string path) => [.. _store.Snapshots.GetAnswers(active, path).Select(a => $"{a.Layer}{(a.IsWhiteout ? "-" : "")}")];
+        Assert.Equal(["2-", "1", "0"], Answers("/f"));
+        Assert.Equal(["2", "1-", "0"], Answers("/g"));
+        Assert.Equal(["0"], Answers("/h"));
+        Assert.Empty(Answers("/none"));
+        Assert.Equal([1, 0], _store.Snapshots.GetAnswers(image, "f").Select(a => a.Layer));
+    }
+
+    [Fact]
+    public async Task What_a_container_starts_with_is_the_image_to_the_last_attribute()
+    {
+        CommittedSnapshot image = await _store.StackAsync(
+            [Directory("", 0b111_000_111, 5, 6), Directory("d", 0b11_111_000_001, 1, 2, 77), File("d/one", "same", mode: 0b100_111_101_101, uid: 9, xattrs: [("user.note", [1]), ("trusted.note", [2])]), HardLink("two", "d/one"), HardLink("d/three", "two")],
+            [Device("null", FileKind.CharacterDevice, 1, 3), SymbolicLink("link", "/nowhere"), File("ping", xattrs: [("security.capability", Convert.FromHexString("0100000200040000000000000000000000000000"))]), Directory("e"), Whiteout("d/three")]);
+        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", image, cancellationToken: Token);
+        List<string> seen = _store.See(active);
+        Assert.Equal(_store.See(image).Skip(1), seen.Skip(1));
+        Assert.StartsWith("/ Directory 707 5:6", seen[0], StringComparison.Ordinal);
+        Assert.Contains(seen, l => l.StartsWith("/two Regular 4755 9:0 4 ", StringComparison.Ordinal) && l.EndsWith(" = d/one", StringComparison.Ordinal));
+        Assert.Empty(await _store.ChangesAsync(active));
+    }
+
+    [Fact]
     public async Task A_snapshot_on_nothing_is_an_empty_root()
     {
         ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", null, cancellationToken: Token);
