@@ -31,8 +31,23 @@ public sealed class SnapshotPropertyTests
             {
                 string place = i % OnDiskEvery == 0 || !Directory.Exists(InMemory) ? Path.GetTempPath() : InMemory;
                 Stores stores = pools[place].TryTake(out Stores? free) ? free : new Stores(place);
-                Interlocked.Add(ref operations, await RunAsync(seed + i, stores));
-                pools[place].Add(stores);
+                bool isClean = false;
+                try
+                {
+                    Interlocked.Add(ref operations, await RunAsync(seed + i, stores));
+                    isClean = true;
+                }
+                finally
+                {
+                    if (isClean)
+                    {
+                        pools[place].Add(stores);
+                    }
+                    else
+                    {
+                        stores.Dispose(); // what a failed script left is not for the next
+                    }
+                }
             });
         }
         finally
