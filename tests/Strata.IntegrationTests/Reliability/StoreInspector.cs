@@ -11,7 +11,7 @@ namespace Strata.IntegrationTests.Reliability;
 internal static class StoreInspector
 {
     // What an empty store has: the rest of it are directories.
-    private static readonly string[] s_empty = ["meta.json", "trees/.lock", "containers/names.lock", "trash/.lock"];
+    private static readonly string[] s_empty = ["meta.json", "trees/.lock", "containers/names.lock", "trash/.lock", "snapshots/snapshotter.json"];
 
     /// <summary>Looks at a store after a trial; says what is wrong, nothing where all is well. The store is empty afterwards.</summary>
     internal static async Task<List<string>> FindFaultsAsync(string root, CrashCommand command, bool isThorough)
@@ -102,7 +102,7 @@ internal static class StoreInspector
         {
             faults.Add($"pruning left {left.Length}: {string.Join(", ", left.Take(5))}");
         }
-        string[] folders = [.. new[] { "ingest", "trash", "active", "snapshots", "leases" }.Select(f => Path.Combine(root, f)).Where(Directory.Exists).SelectMany(Directory.GetFileSystemEntries).Where(f => !f.EndsWith("/trash/.lock", StringComparison.Ordinal))];
+        string[] folders = [.. new[] { "ingest", "trash", "active", "snapshots", "leases" }.Select(f => Path.Combine(root, f)).Where(Directory.Exists).SelectMany(Directory.GetFileSystemEntries).Where(f => !s_empty.Contains(Path.GetRelativePath(root, f)))];
         if (folders.Length > 0)
         {
             faults.Add($"pruning left folders: {string.Join(", ", folders.Take(5))}");
