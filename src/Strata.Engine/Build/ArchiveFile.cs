@@ -118,6 +118,6 @@ internal sealed class ArchiveFile : IDisposable
         {
             stated = digit is >= (byte)'0' and <= (byte)'7' ? (stated * 8) + digit - '0' : stated;
         }
-        return sum == stated && block[0] != 0;
+        return sum == stated; // a block of zeros has the sum of its blanks and states 0; a first entry may well have no name
     }
 }

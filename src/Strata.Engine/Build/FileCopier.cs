@@ -30,6 +30,7 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         foreach (CopySource source in selection.Sources)
         {
             cancellationToken.ThrowIfCancellationRequested();
+            _links.Clear(); // one file in two sources becomes two files, as in docker and buildah; within a source, links stay links
             if (source.IsDirectory)
             {
                 CopyDirectory(selection, source, parents && source.Name.Length > 0 ? Join(path, source.Name) : path, cancellationToken);

@@ -15,7 +15,7 @@ internal static class PathPattern
         {
             found = found.SelectMany(path => Step(tree, path, component)).ToList();
         }
-        return found.Where(path => !tree.IsIgnored(path) && tree.Root.TryGetStatus(path) is not null);
+        return found.Where(path => !tree.IsHidden(path) && tree.Root.TryGetStatus(path) is not null);
     }
 
     private static IEnumerable<string> Step(TreeWalker tree, string directory, string component)

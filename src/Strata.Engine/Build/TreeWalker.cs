@@ -15,6 +15,10 @@ internal sealed class TreeWalker(RootedDirectory root, DockerIgnore? ignore)
     /// <summary>Whether the ignore rules hide a path. The root itself is never hidden.</summary>
     internal bool IsIgnored(string path) => path.Length > 0 && ignore is not null && ignore.IsIgnored(path);
 
+    /// <summary>Whether a path cannot be a source: the rules hide it, and it is no directory that holds something which a later rule brings back.</summary>
+    internal bool IsHidden(string path)
+        => IsIgnored(path) && !(ignore!.MayContainIncluded(path) && Root.TryGetStatus(path) is { Kind: FileKind.Directory } && Walk(path).Any());
+
     /// <summary>All below <paramref name="directory"/>, without itself.</summary>
     internal IEnumerable<TreeEntry> Walk(string directory)
     {
