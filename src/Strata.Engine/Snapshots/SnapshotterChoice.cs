@@ -29,18 +29,48 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
         }
         FoundSnapshotter place = new("", "", Host.KernelRelease, FileSystems.TryGetStatus(layout.Root)?.Device ?? 0);
         string path = Path.Combine(layout.Snapshots, RecordName);
-        if (AtomicFile.TryRead(path) is { } json && SnapshotRecords.Parse(json, FoundSnapshotter.Read, path) is var known && known with { Name = "", Reason = "" } == place && Names.Contains(known.Name))
+        FoundSnapshotter? known = TryReadKnown(path);
+        if (known is not null && known with { Name = "", Reason = "" } == place)
         {
             return Of(layout, known.Name, known.Reason);
         }
-        (bool mounts, string reason) = Probe(layout);
-        FoundSnapshotter found = place with { Name = mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, Reason = reason };
-        AtomicFile.Write(path, JsonFieldsWriter.Serialize(found, FoundSnapshotter.Write), durable: false);
+        bool mounts;
+        string reason;
+        try
+        {
+            (mounts, reason) = Probe(layout);
+            FoundSnapshotter found = place with { Name = mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, Reason = reason };
+            AtomicFile.Write(path, JsonFieldsWriter.Serialize(found, FoundSnapshotter.Write), durable: false);
+        }
+        catch (Exception e) when (IsFull(e))
+        {
+            // Looking and removing work without a free byte: what was found elsewhere, or what most places have, until there is room to try.
+            return Of(layout, known?.Name ?? OverlaySnapshotter.OwnName, "not tried: no space is left");
+        }
         if (!mounts)
         {
             notify?.Invoke($"{layout.Root}: {reason}: using the union snapshotter, which copies an image's files for each container");
         }
-        return Of(layout, found.Name, found.Reason);
+        return Of(layout, mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, reason);
+    }
+
+    // A note, not a record: one that a power cut has emptied is made anew.
+    private static FoundSnapshotter? TryReadKnown(string path)
+    {
+        try
+        {
+            return AtomicFile.TryRead(path) is { } json && SnapshotRecords.Parse(json, FoundSnapshotter.Read, path) is var known && Names.Contains(known.Name) ? known : null;
+        }
+        catch (StrataException e) when (e.Kind is ErrorKind.Corrupt)
+        {
+            return null;
+        }
+    }
+
+    private static bool IsFull(Exception e)
+    {
+        const int Full = 28, OverQuota = 122; // ENOSPC, EDQUOT: what the base library's errors carry
+        return e is LinuxException { Errno: Errno.ENOSPC or Errno.EDQUOT } || (e is IOException && e.HResult is Full or OverQuota);
     }
 
     private static SnapshotterChoice Of(StoreLayout layout, string name, string reason) => name switch

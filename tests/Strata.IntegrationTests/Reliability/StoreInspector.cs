@@ -51,6 +51,8 @@ internal static class StoreInspector
     internal static async Task<string[]> VerifyAsync(string root, List<string> faults)
     {
         var names = new List<string>();
+        // On another device a store tries anew how it can mount: not in this process, whose half-written things stay for as long as it lives.
+        await Programs.StrataAsync(root, "verify", "box:1");
         try
         {
             // The library itself, not a process for each image: the executable's own answer to all this is the check.
