@@ -84,7 +84,7 @@ public sealed class CopyOnWriteSeeds(SeedStore store)
     {
         const string Below = "mkdir -p dir/sub old/deep; echo a >dir/a; echo s >dir/sub/s; echo d >old/deep/d; echo l >link; echo m >mode; echo o >owner; echo x >xattr; truncate -s 1G huge; "
             + "ln -s dir symlink; mknod node c 1 3; mkfifo pipe; echo f >becomes-dir; mkdir becomes-file; echo i >becomes-file/in";
-        const string Script = "rm -rf dir; mkdir dir; echo new >dir/b; mv old moved; ln link hard; chmod 4755 mode; chown 12:34 owner; printf Z | dd of=huge bs=1 seek=500000000 conv=notrunc 2>/dd.log; "
+        const string Script = "rm -rf dir; mkdir dir; echo new >dir/b; mv old moved; ln link hard; chmod 4755 mode; chown 12:34 owner; printf Z | dd of=huge bs=1 seek=500000000 conv=notrunc 2>/dev/null; "
             + "rm symlink node; ln -s /elsewhere symlink; rm becomes-dir; mkdir becomes-dir; echo y >becomes-dir/y; rm -rf becomes-file; echo z >becomes-file; rm pipe; mkfifo -m 600 pipe";
         string plain = Directory.CreateTempSubdirectory("strata-c8-").FullName;
         string mounted = "";
@@ -94,7 +94,7 @@ public sealed class CopyOnWriteSeeds(SeedStore store)
             SeedStore.Exec("chroot", null, plain, "/busybox", "sh", "-c", $"cd /; /busybox mkdir t; cd t; {Applets(Below)}").Ok();
             store.Build("c8", $"FROM {store.Busybox}\nWORKDIR /t\nRUN {Below}\n").Ok();
             store.Run("run", "--name", "c8c", "c8", "sh", "-c", Script).Ok();
-            SeedStore.Exec("chroot", null, plain, "/busybox", "sh", "-c", $"cd /t; {Applets(Script)}").Ok();
+            SeedStore.Exec("chroot", null, plain, "/busybox", "sh", "-c", $"cd /t; {Applets(Script.Replace("/dev/null", "/said", StringComparison.Ordinal))}").Ok();
             using (RootedDirectory tree = RootedDirectory.Open(Path.Combine(plain, "t")))
             {
                 tree.SetXattr("xattr", "user.strata", "1"u8);
