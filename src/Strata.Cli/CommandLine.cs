@@ -138,7 +138,7 @@ internal static class CommandLine
         return code;
     }
 
-    private static string OneLine(string message) => message.ReplaceLineEndings(" ").Trim();
+    private static string OneLine(string message) => SafeText.OneLine(message).Trim();
 
     private static string? HintFor(CommandContext context, LinuxException e) => e.Errno switch
     {

@@ -14,6 +14,9 @@ public readonly record struct FileTime(long Seconds, int Nanoseconds)
     /// <summary>From a date, with its 100 ns resolution.</summary>
     public static FileTime From(DateTimeOffset time) => new(time.ToUnixTimeSeconds(), (int)(time.UtcTicks % TimeSpan.TicksPerSecond) * 100);
 
+    /// <summary>Whether it is later.</summary>
+    public bool IsAfter(FileTime other) => Seconds > other.Seconds || (Seconds == other.Seconds && Nanoseconds > other.Nanoseconds);
+
     /// <summary>As a date; null before year 1 and after 9999.</summary>
     public DateTimeOffset? ToDate()
         => Seconds >= DateTimeOffset.MinValue.ToUnixTimeSeconds() && Seconds <= DateTimeOffset.MaxValue.ToUnixTimeSeconds()

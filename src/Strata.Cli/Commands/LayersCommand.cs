@@ -24,7 +24,7 @@ internal static class LayersCommand
             {
                 List<(char Kind, string Path)> changes = [.. (await context.Engine.ReadLayerAsync(image, layer.Number, cancellationToken)).Select(e => (KindOf(e, below), "/" + e.Path))];
                 int Count(char kind) => changes.Count(c => c.Kind == kind);
-                string by = (layer.CreatedBy ?? "").ReplaceLineEndings(" ");
+                string by = SafeText.OneLine(layer.CreatedBy ?? "");
                 table.Add(Number(layer.Number), layer.DiffId.ToString()[..19], Sizes.Human(layer.ContentBytes), Sizes.Human(layer.Blob.Size), Number(Count('A')), Number(Count('C')), Number(Count('D')), by.Length > 60 ? by[..59] + "…" : by);
                 paths.AddRange(changes.Select(c => (layer.Number, c.Kind, c.Path)));
                 // Deletions are about the layers below: first they go, with all that is in them, then comes what this layer has.

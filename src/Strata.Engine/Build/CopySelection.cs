@@ -121,7 +121,7 @@ internal sealed class CopySelection
         FileTime newest = default;
         foreach (FileStatus status in Sources.SelectMany(s => s.IsDirectory ? Walk(s).Select(e => e.Status).Prepend(s.Status) : [s.Status]))
         {
-            newest = (status.Modified.Seconds, status.Modified.Nanoseconds).CompareTo((newest.Seconds, newest.Nanoseconds)) > 0 ? status.Modified : newest;
+            newest = status.Modified.IsAfter(newest) ? status.Modified : newest;
         }
         return newest;
     }

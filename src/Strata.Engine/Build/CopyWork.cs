@@ -113,7 +113,7 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
     }
 
     private void Note(FileTime time)
-        => _newest = _newest is { } last && (last.Seconds, last.Nanoseconds).CompareTo((time.Seconds, time.Nanoseconds)) > 0 ? last : time;
+        => _newest = _newest is { } last && last.IsAfter(time) ? last : time;
 
     private void CopyInline(RootedDirectory target, InlineOrigin inline, CopyAttributes attributes)
     {

@@ -143,7 +143,7 @@ public sealed class UnionSnapshotter : DirectorySnapshotter
                 await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, cancellationToken).ConfigureAwait(false);
                 Files.SetMode(file, 0b110_000_000, "stamp");
                 FileTime now = Files.GetStatus(file).Changed;
-                if ((now.Seconds, now.Nanoseconds).CompareTo((made.Seconds, made.Nanoseconds)) > 0)
+                if (now.IsAfter(made))
                 {
                     return made;
                 }
