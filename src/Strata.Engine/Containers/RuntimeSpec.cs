@@ -78,6 +78,9 @@ public static class RuntimeSpec
     private static readonly ImmutableArray<(string Type, long Major, long? Minor)> s_devices =
         [("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 1, 8), ("c", 1, 9), ("c", 5, 0), ("c", 5, 1), ("c", 5, 2), ("c", 136, null)];
 
+    // CAP_MKNOD is in the standard set: a node of any device may be made (images carry them), and none but the ones above opened.
+    private static readonly ImmutableArray<SpecDeviceRule> s_mayMake = [new(true, "c", null, null, "m"), new(true, "b", null, null, "m")];
+
     private const ulong OpenFiles = 1 << 20;
 
     /// <summary>The document for one process in a root file system at <paramref name="root"/>.</summary>
@@ -150,7 +153,7 @@ public static class RuntimeSpec
             Devices = host.CgroupControllers.Contains("devices")
                 ? isolation.Privileged
                     ? [new SpecDeviceRule(true, null, null, null, "rwm")]
-                    : [new SpecDeviceRule(false, null, null, null, "rwm"), .. s_devices.Select(d => new SpecDeviceRule(true, d.Type, d.Major, d.Minor, "rwm"))]
+                    : [new SpecDeviceRule(false, null, null, null, "rwm"), .. s_mayMake, .. s_devices.Select(d => new SpecDeviceRule(true, d.Type, d.Major, d.Minor, "rwm"))]
                 : null,
             Pids = isolation.PidsLimit is { } pids && host.CgroupControllers.Contains("pids") ? new SpecPids(pids) : null,
             Memory = isolation.MemoryLimit is { } memory ? new SpecMemory(memory, null) : null,
