@@ -34,6 +34,14 @@ public sealed class RunTests(ContainerStoreFixture store) : IClassFixture<Contai
     }
 
     [Fact]
+    public async Task Who_may_make_nodes_makes_any_and_opens_only_the_standard_ones()
+    {
+        (int code, string output, string error) = await store.ShellAsync("mknod /zero c 1 5 && mknod /ram b 1 0 && head -c 2 /zero | wc -c && head -c 1 /ram", o => o with { Isolation = o.Isolation with { Capabilities = Capabilities.Resolve(["MKNOD"], []) } });
+        Assert.Equal((1, "2\n"), (code, output));
+        Assert.Contains("/ram: Operation not permitted", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_missing_runtime_is_told_with_its_package()
     {
         using Engine engine = Engine.Open(new EngineOptions { Root = Path.Combine(store.Folder, "store"), Runtime = "no-such-runtime" });
