@@ -140,6 +140,10 @@ public sealed partial class Engine
             };
         }
         (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
+        if (!IsNamed(descriptor.Digest))
+        {
+            throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile");
+        }
         return new BaseImage(image, manifestDescriptor, manifest, config);
     }
 
@@ -148,10 +152,13 @@ public sealed partial class Engine
     {
         while (MediaTypes.IsIndex(descriptor.MediaType))
         {
+            Content.Pin(descriptor.Digest); // before it is read: who holds a lease keeps what he has read
             ImageIndex index = OciJson.ParseIndex(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
             descriptor = index.Select(platform) ?? throw new StrataException(ErrorKind.NotFound, $"{descriptor.Digest}: no image for {platform}");
         }
+        Content.Pin(descriptor.Digest);
         ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
+        Content.Pin([manifest.Config.Digest, .. manifest.Layers.Select(l => l.Digest)]);
         return (descriptor, manifest, OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false)));
     }
 }

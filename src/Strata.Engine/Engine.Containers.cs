@@ -94,6 +94,18 @@ public sealed partial class Engine
         return record.Id;
     }
 
+    // A stopped container goes; not one that somebody has started since, is starting or removing, or waits for: its answer is in it. False where it stays.
+    private async ValueTask<bool> TryRemoveStoppedAsync(string id, CancellationToken cancellationToken)
+    {
+        using FileLock? held = Containers.TryLock(id);
+        if (held is null || Containers.TryRead(id) is not { } record || Containers.GetState(record).Status == ContainerStatus.Running || Containers.IsWatched(id))
+        {
+            return false;
+        }
+        await RemoveHeldAsync(id, record, removeVolumes: false, cancellationToken).ConfigureAwait(false);
+        return true;
+    }
+
     /// <summary>
     /// Removes what is nobody's: containers whose creation was cut, and bundles and runtime states of containers that are gone.
     /// </summary>
@@ -101,18 +113,21 @@ public sealed partial class Engine
     public async ValueTask<int> SweepContainersAsync(CancellationToken cancellationToken = default)
     {
         int count = 0;
-        foreach (string id in Containers.ListIds().Where(id => !File.Exists(Path.Combine(Containers.DirectoryOf(id), "container.json"))))
+        bool HasRecord(string id) => File.Exists(Path.Combine(Containers.DirectoryOf(id), "container.json"));
+        foreach (string id in Containers.ListIds().Where(id => !HasRecord(id)))
         {
-            using FileLock? free = FileLock.TryAcquire(Path.Combine(Containers.DirectoryOf(id), "lock"), exclusive: true);
-            if (free is not null)
+            using FileLock? free = Containers.TryLock(id);
+            if (free is not null && !HasRecord(id) && !Containers.IsWatched(id)) // its maker may have let go of it since
             {
                 await RemoveHeldAsync(id, record: null, removeVolumes: false, cancellationToken).ConfigureAwait(false);
                 count++;
             }
         }
         await Containers.SweepNamesAsync(cancellationToken).ConfigureAwait(false);
+        // Those that run before those that are known: one that is made between the two is in both or in none.
+        IReadOnlyList<string> running = Runtime.ListContainerIds();
         HashSet<string> known = [.. Containers.ListIds()];
-        foreach (string id in Runtime.ListContainerIds().Where(id => id.Length == 64 && !known.Contains(id)))
+        foreach (string id in running.Where(id => id.Length == 64 && !known.Contains(id)))
         {
             await Runner.CleanUpAsync(id, cancellationToken).ConfigureAwait(false);
             count++;

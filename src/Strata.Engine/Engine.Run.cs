@@ -40,18 +40,7 @@ public sealed partial class Engine
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(streams);
         (ContainerRecord record, ActiveSnapshot snapshot, FileLock held) = await PrepareContainerAsync(options, durable: !options.Remove, cancellationToken).ConfigureAwait(false);
-        try
-        {
-            return await RunHeldAsync(record, snapshot, streams, held, started, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            if (record.Remove)
-            {
-                await RemoveHeldAsync(record.Id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
-            }
-            held.Dispose();
-        }
+        return await RunHeldAsync(record, snapshot, streams, held, started, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Starts a container that was created or is over, passes its streams, and waits for its end.</summary>
@@ -60,18 +49,7 @@ public sealed partial class Engine
     {
         ArgumentNullException.ThrowIfNull(streams);
         (ContainerRecord record, ActiveSnapshot snapshot, FileLock held) = await OpenToStartAsync(nameOrId, cancellationToken).ConfigureAwait(false);
-        try
-        {
-            return await RunHeldAsync(record, snapshot, streams, held, started, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            if (record.Remove)
-            {
-                await RemoveHeldAsync(record.Id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
-            }
-            held.Dispose();
-        }
+        return await RunHeldAsync(record, snapshot, streams, held, started, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Starts a container and leaves it running under its monitor.</summary>
@@ -86,19 +64,31 @@ public sealed partial class Engine
         }
     }
 
-    // While it runs others may stop, kill and remove it: the lock is free then, and taken again to clean up.
+    // While it runs others may stop, kill and remove it: the lock is free then, and taken again to clean up. Who tidies up sees that its end is waited for.
     private async ValueTask<int> RunHeldAsync(ContainerRecord record, ActiveSnapshot snapshot, ContainerStreams streams, FileLock held, Action<ContainerSession>? started, CancellationToken cancellationToken)
     {
-        using ContainerSession session = await Runner.StartAsync(record, snapshot, record.Input ? streams : streams with { Input = null }, cancellationToken).ConfigureAwait(false);
-        held.Dispose();
-        started?.Invoke(session);
-        int exitCode = await session.WaitAsync(cancellationToken).ConfigureAwait(false);
-        if (!record.Remove && Directory.Exists(Containers.DirectoryOf(record.Id)))
+        using FileLock? watched = Containers.TryWatch(record.Id);
+        try
         {
-            using FileLock again = await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
-            await Runner.CleanUpAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            using ContainerSession session = await Runner.StartAsync(record, snapshot, record.Input ? streams : streams with { Input = null }, cancellationToken).ConfigureAwait(false);
+            held.Dispose();
+            started?.Invoke(session);
+            int exitCode = await session.WaitAsync(cancellationToken).ConfigureAwait(false);
+            using FileLock? again = record.Remove ? null : await Containers.TryLockAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            if (again is not null)
+            {
+                await Runner.CleanUpAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            }
+            return exitCode;
         }
-        return exitCode;
+        finally
+        {
+            if (record.Remove)
+            {
+                await RemoveHeldAsync(record.Id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
+            }
+            held.Dispose();
+        }
     }
 
     private async ValueTask<(ContainerRecord Record, ActiveSnapshot Snapshot, FileLock Held)> OpenToStartAsync(string nameOrId, CancellationToken cancellationToken)

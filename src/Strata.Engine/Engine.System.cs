@@ -34,16 +34,17 @@ public sealed partial class Engine
     public async ValueTask<CollectResult> PruneAsync(bool all, bool dryRun, CancellationToken cancellationToken = default)
     {
         Containers.Container[] stopped = [.. ListContainers().Where(c => c.State.Status != Strata.Containers.ContainerStatus.Running)];
-        long written = stopped.Sum(c => FileSystems.GetDiskUsage(Containers.DirectoryOf(c.Record.Id)) + FileSystems.GetDiskUsage(Path.Combine(Layout.Active, c.Record.Id)));
+        long written = 0;
+        foreach (string id in stopped.Select(c => c.Record.Id))
+        {
+            long bytes = FileSystems.GetDiskUsage(Containers.DirectoryOf(id)) + FileSystems.GetDiskUsage(Path.Combine(Layout.Active, id));
+            written += dryRun || await TryRemoveStoppedAsync(id, cancellationToken).ConfigureAwait(false) ? bytes : 0;
+        }
         if (!dryRun)
         {
-            foreach (Containers.Container container in stopped)
-            {
-                await RemoveContainerAsync(container.Record.Id, force: true, removeVolumes: false, cancellationToken).ConfigureAwait(false);
-            }
             await SweepContainersAsync(cancellationToken).ConfigureAwait(false);
         }
-        Containers.Container[] left = [.. ListContainers().ExceptBy(stopped.Select(c => c.Record.Id), c => c.Record.Id)];
+        Containers.Container[] left = dryRun ? [.. ListContainers().ExceptBy(stopped.Select(c => c.Record.Id), c => c.Record.Id)] : [.. ListContainers()];
         HashSet<Digest> used = [.. left.Select(c => c.Record.Manifest.Digest)];
         HashSet<Digest?> usedIds = [.. left.Select(c => (Digest?)c.Record.ImageId)];
         ILookup<bool, ListedImage> images = ListImages().ToLookup(i => (all || i.Reference is null) && !used.Contains(i.Record.Manifest.Digest) && !usedIds.Contains(i.Record.Config));
@@ -138,16 +139,20 @@ public sealed partial class Engine
         }
         CommittedSnapshot[] victims = [.. all.Where(s => !needed.Contains(s.ChainId)).OrderByDescending(s => s.Stack.Count)];
         HashSet<Digest> counted = [.. all.Where(s => needed.Contains(s.ChainId)).Select(s => s.DiffId)]; // several stacks may have one tree
+        var removed = new List<Digest>();
         foreach (CommittedSnapshot victim in victims)
         {
-            bytes += counted.Add(victim.DiffId) ? Snapshots.GetDiskUsage(victim) : 0;
-            if (!dryRun)
+            long size = counted.Contains(victim.DiffId) ? 0 : Snapshots.GetDiskUsage(victim);
+            // Asked anew at each: who comes now looks for what is there after he has taken his lease.
+            if (dryRun || await Snapshots.RemoveUnlessAsync(victim, () => StoreLease.ReadAll(Layout).Living > 0, cancellationToken).ConfigureAwait(false))
             {
-                await Snapshots.RemoveAsync(victim, cancellationToken).ConfigureAwait(false);
+                counted.Add(victim.DiffId);
+                bytes += size;
+                removed.Add(victim.DiffId);
             }
         }
         bytes += await Snapshots.SweepAsync(dryRun, cancellationToken).ConfigureAwait(false);
-        return ([.. victims.Select(v => v.DiffId.ToString()).Distinct()], bytes);
+        return ([.. removed.Distinct().Select(d => d.ToString())], bytes);
 
         void Keep(CommittedSnapshot? snapshot)
         {

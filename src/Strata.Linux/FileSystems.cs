@@ -115,12 +115,12 @@ public static unsafe class FileSystems
         {
             return blocks * 512;
         }
-        using RootedDirectory root = RootedDirectory.Open(path);
+        using RootedDirectory? root = TryOpen(path);
         var pending = new Stack<string>();
         pending.Push("");
-        while (pending.TryPop(out string? directory))
+        while (root is not null && pending.TryPop(out string? directory))
         {
-            foreach (string name in root.GetNames(directory))
+            foreach (string name in NamesIn(root, directory))
             {
                 string child = directory.Length == 0 ? name : directory + "/" + name;
                 if (root.TryGetStatus(child) is not { } status || status.Device != top.Device || !seen.Add((status.Device, status.Inode)))
@@ -135,6 +135,31 @@ public static unsafe class FileSystems
             }
         }
         return blocks * 512;
+    }
+
+    // What is removed while it is counted costs nothing.
+    private static RootedDirectory? TryOpen(string path)
+    {
+        try
+        {
+            return RootedDirectory.Open(path);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return null;
+        }
+    }
+
+    private static IReadOnlyList<string> NamesIn(RootedDirectory root, string directory)
+    {
+        try
+        {
+            return root.GetNames(directory);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return [];
+        }
     }
 
     /// <summary>Removes a trusted path with all below it; crosses no mount point, follows no link. Nothing there is no error.</summary>

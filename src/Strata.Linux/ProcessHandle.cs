@@ -27,7 +27,8 @@ public sealed unsafe class ProcessHandle : IDisposable
     public static ProcessHandle? TryOpen(int processId)
     {
         int fd = (int)Native.syscall(Native.SYS_pidfd_open, processId, 0, 0, 0, 0, 0);
-        return fd >= 0 ? new ProcessHandle(fd.ToHandle(), processId) : Native.LastErrno is Errno.ESRCH or Errno.EINVAL ? null : throw Native.Failure("pidfd_open", $"(process {processId})");
+        // EINVAL, and ENOENT since Linux 6.9: the number is that of a thread now, so the process is gone (kernel/pid.c, pidfd_prepare).
+        return fd >= 0 ? new ProcessHandle(fd.ToHandle(), processId) : Native.LastErrno is Errno.ESRCH or Errno.EINVAL or Errno.ENOENT ? null : throw Native.Failure("pidfd_open", $"(process {processId})");
     }
 
     /// <summary>Whether it has ended (perhaps unreaped).</summary>

@@ -413,6 +413,10 @@ internal static unsafe class DirectoryNames
                 while (true)
                 {
                     nint read = Native.syscall(Native.SYS_getdents64, directory, (nint)start, BufferBytes, 0, 0, 0);
+                    if (read < 0 && Native.LastErrno is Errno.ENOENT)
+                    {
+                        return names; // it was removed after it was opened: nothing is in it
+                    }
                     if (read < 0)
                     {
                         throw Native.Failure("getdents64", path);

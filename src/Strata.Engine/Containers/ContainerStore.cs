@@ -53,15 +53,73 @@ public sealed class ContainerStore
     public string LogOf(string id) => Path.Combine(DirectoryOf(id), "ctr.log");
 
     /// <summary>Waits for the container's lock.</summary>
-    internal ValueTask<FileLock> LockAsync(string id, CancellationToken cancellationToken) => FileLock.AcquireAsync(Path.Combine(DirectoryOf(id), "lock"), exclusive: true, cancellationToken);
+    /// <exception cref="StrataException">NotFound: it was removed.</exception>
+    internal async ValueTask<FileLock> LockAsync(string id, CancellationToken cancellationToken)
+        => await TryLockAsync(id, cancellationToken).ConfigureAwait(false) ?? throw new StrataException(ErrorKind.NotFound, $"container {id[..12]}: it was removed");
 
-    /// <summary>Takes the id's directory, and its lock until the record is written.</summary>
-    internal ValueTask<FileLock> CreateDirectoryAsync(string id, CancellationToken cancellationToken)
+    /// <summary>Waits for the container's lock; null where the container is gone.</summary>
+    internal async ValueTask<FileLock?> TryLockAsync(string id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            FileLock held = await FileLock.AcquireAsync(Path.Combine(DirectoryOf(id), "lock"), exclusive: true, cancellationToken).ConfigureAwait(false);
+            if (Directory.Exists(DirectoryOf(id)))
+            {
+                return held;
+            }
+            held.Dispose();
+            return null;
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The container's lock, or null where somebody has it, or there is no such container any more.</summary>
+    internal FileLock? TryLock(string id) => TryLock(id, "lock");
+
+    /// <summary>Says that this process waits for the container's end, until disposed: it is not stopped for those who tidy up.</summary>
+    internal FileLock? TryWatch(string id) => TryLock(id, "client");
+
+    /// <summary>Whether some process waits for its end. The caller holds its lock.</summary>
+    internal bool IsWatched(string id)
+    {
+        using FileLock? free = TryWatch(id);
+        return free is null;
+    }
+
+    private FileLock? TryLock(string id, string name)
+    {
+        try
+        {
+            return FileLock.TryAcquire(Path.Combine(DirectoryOf(id), name), exclusive: true);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Takes the id's directory, and its lock until the record is written. A sweeper that comes between the two takes the directory away.</summary>
+    internal async ValueTask<FileLock> CreateDirectoryAsync(string id, CancellationToken cancellationToken)
     {
         const UnixFileMode mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-        Directory.CreateDirectory(_layout.Containers, mode);
-        Directory.CreateDirectory(DirectoryOf(id), mode);
-        return LockAsync(id, cancellationToken);
+        while (true)
+        {
+            Directory.CreateDirectory(_layout.Containers, mode);
+            Directory.CreateDirectory(DirectoryOf(id), mode);
+            if (TryLock(id) is not { } held)
+            {
+                await Task.Delay(1, cancellationToken).ConfigureAwait(false);
+                continue;
+            }
+            if (Directory.Exists(DirectoryOf(id)))
+            {
+                return held;
+            }
+            held.Dispose();
+        }
     }
 
     /// <summary>Gives a name to an id: the one asked for, or a made-up one.</summary>
@@ -146,7 +204,7 @@ public sealed class ContainerStore
         {
             File.Delete(Path.Combine(_names, name));
         }
-        FileSystems.RemoveTree(DirectoryOf(id));
+        TrashFolder.Remove(_layout, DirectoryOf(id)); // at once: somebody may be about to make a lock in it
     }
 
     /// <summary>All containers, newest first.</summary>

@@ -17,9 +17,8 @@ public static class AtomicFile
     public static void Write(string path, ReadOnlySpan<byte> content, bool durable = true)
     {
         string directory = Path.GetDirectoryName(path) ?? throw new ArgumentException("a record needs a directory", nameof(path));
-        StoreDirectory.Create(directory, durable);
-        using RootedDirectory folder = RootedDirectory.Open(directory);
-        using SafeFileHandle file = CreateTemporary(folder, directory, out string name);
+        using RootedDirectory folder = OpenWithTemporary(directory, durable, out string name, out SafeFileHandle temporary);
+        using SafeFileHandle file = temporary;
         try
         {
             Files.Write(file, content, path);
@@ -38,7 +37,46 @@ public static class AtomicFile
         Fail.Point("record.after-rename");
         if (durable)
         {
+            SyncIfThere(directory);
+        }
+    }
+
+    // Who takes the last record out of a directory removes it: perhaps between its making and its use. With a file in it it stays.
+    private static RootedDirectory OpenWithTemporary(string directory, bool durable, out string name, out SafeFileHandle temporary)
+    {
+        const int MaxTries = 100;
+        for (int tries = 1; ; tries++)
+        {
+            RootedDirectory? folder = null;
+            try
+            {
+                StoreDirectory.Create(directory, durable);
+                folder = RootedDirectory.Open(directory);
+                temporary = CreateTemporary(folder, directory, out name);
+                return folder;
+            }
+            catch (Exception e) when (tries < MaxTries && e is DirectoryNotFoundException or LinuxException { Errno: Errno.ENOENT })
+            {
+                folder?.Dispose();
+            }
+            catch
+            {
+                folder?.Dispose();
+                throw;
+            }
+        }
+    }
+
+    // Not there: what was in it was removed by another process, and the directory with it.
+    private static void SyncIfThere(string directory)
+    {
+        try
+        {
             Durability.SyncDirectory(directory);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            // see above
         }
     }
 
@@ -50,7 +88,7 @@ public static class AtomicFile
         foreach (string path in Directory.Exists(directory) ? Directory.GetFiles(directory, TemporaryPrefix + "*", options) : [])
         {
             // Where its writer has renamed it meanwhile, this makes and removes an empty one: no two writers have one name.
-            using FileLock? dead = FileLock.TryAcquire(path, exclusive: true);
+            using FileLock? dead = TryLock(path);
             if (dead is not null)
             {
                 bytes += FileSystems.GetDiskUsage(path);
@@ -61,6 +99,18 @@ public static class AtomicFile
             }
         }
         return bytes;
+    }
+
+    private static FileLock? TryLock(string path)
+    {
+        try
+        {
+            return FileLock.TryAcquire(path, exclusive: true);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return null; // its directory is gone
+        }
     }
 
     // Locked for as long as it is open, so that a sweeper knows the living from the dead. One that comes between making and locking takes the file away.
@@ -99,9 +149,9 @@ public static class AtomicFile
     {
         FileSystems.RemoveTree(path);
         string directory = Path.GetDirectoryName(path)!;
-        if (durable && Directory.Exists(directory))
+        if (durable)
         {
-            Durability.SyncDirectory(directory);
+            SyncIfThere(directory);
         }
     }
 }

@@ -38,11 +38,30 @@ public static class StoreCheck
         {
             return problems; // the list of images is not to be had before that is repaired
         }
-        foreach ((string name, Descriptor manifest) in images.List().Select(i => (i.Reference.Familiar, i.Record.Manifest)).Concat(images.ListUntagged().Select(r => ($"<none> {r.Manifest.Digest}", r.Manifest))))
-        {
-            await CheckImageAsync(store, name, manifest, problems, cancellationToken).ConfigureAwait(false);
-        }
+        await CheckImagesAsync(store, images, problems, cancellationToken).ConfigureAwait(false);
         return problems;
+    }
+
+    // An image that is removed while it is looked at is no problem, nor one that comes back: what is wrong is looked for again where the name is there.
+    private static async ValueTask CheckImagesAsync(ContentStore store, ImageStore images, List<StoreProblem> problems, CancellationToken cancellationToken)
+    {
+        (string Name, Descriptor Manifest)[] List()
+            => [.. images.List().Select(i => (i.Reference.Familiar, i.Record.Manifest)), .. images.ListUntagged().Select(r => ($"<none> {r.Manifest.Digest}", r.Manifest))];
+        foreach ((string name, Descriptor manifest) in List())
+        {
+            const int Looks = 3;
+            var found = new List<StoreProblem>();
+            for (int look = 1; look == 1 || (look <= Looks && found.Count > 0); look++)
+            {
+                bool isThere = look == 1 || List().Any(i => i.Name == name && i.Manifest.Digest == manifest.Digest);
+                found.Clear();
+                if (isThere)
+                {
+                    await CheckImageAsync(store, name, manifest, found, cancellationToken).ConfigureAwait(false);
+                }
+            }
+            problems.AddRange(found);
+        }
     }
 
     // A name whose record is damaged stops every list of images: true where there is none (any more).
@@ -71,6 +90,10 @@ public static class StoreCheck
                 {
                     await blob.CopyToAsync(Stream.Null, 1 << 20, cancellationToken).ConfigureAwait(false);
                 }
+            }
+            catch (StrataException e) when (e.Kind == ErrorKind.NotFound)
+            {
+                // collected since it was listed: whether somebody misses it is asked of the images
             }
             catch (Exception e) when (e is StrataException or IOException)
             {

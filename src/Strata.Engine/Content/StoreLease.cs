@@ -24,23 +24,31 @@ public sealed class StoreLease : IDisposable
         while (true)
         {
             string path = Path.Combine(layout.Leases, $"{purpose.Replace('/', '_')}-{Guid.NewGuid():n}");
-            FileLock held = FileLock.TryAcquire(path, exclusive: true) ?? throw new StrataException(ErrorKind.Internal, $"lease {path}: taken");
-            if (File.Exists(path))
+            FileLock? held = FileLock.TryAcquire(path, exclusive: true);
+            if (held is not null && File.Exists(path))
             {
                 return new StoreLease(path, held, onDispose);
             }
-            held.Dispose(); // a collector took the file between its making and its locking
+            held?.Dispose(); // a collector took the file, or has it for a moment, between its making and its locking
         }
     }
 
-    /// <summary>Adds a digest. Written before it is relied on, so that a collector's second look finds it.</summary>
-    internal void Pin(Digest digest)
+    /// <summary>Adds digests. Written before they are relied on, so that a collector's second look finds them.</summary>
+    internal void Pin(params ReadOnlySpan<Digest> digests)
     {
         lock (_pinned)
         {
-            if (!_disposed && _pinned.Add(digest))
+            var lines = new StringBuilder();
+            foreach (Digest digest in digests)
             {
-                Files.Write(_lock.Handle, Encoding.ASCII.GetBytes(digest + "\n"), _path);
+                if (!_disposed && _pinned.Add(digest))
+                {
+                    lines.Append(digest.ToString()).Append('\n');
+                }
+            }
+            if (lines.Length > 0)
+            {
+                Files.Write(_lock.Handle, Encoding.ASCII.GetBytes(lines.ToString()), _path);
             }
         }
     }

@@ -9,6 +9,8 @@ public abstract partial class DirectorySnapshotter
 {
     // Inflating and hashing have threads of their own: more layers at once would only seek.
     private const int LayersAtOnce = 2;
+    // Each time a collector has taken a tree between a look and its use: ten times in a row is no accident any more.
+    private const int MaxTries = 10;
 
     /// <inheritdoc/>
     public async ValueTask<CommittedSnapshot> ApplyAsync(CommittedSnapshot? parent, Descriptor layer, Digest diffId, IContentSource source, CancellationToken cancellationToken = default)
@@ -33,9 +35,9 @@ public abstract partial class DirectorySnapshotter
             Own(parent);
         }
         StoreDirectory.Create(_layout.Trees);
-        while (true)
+        for (int tries = 1; ; tries++)
         {
-            (CommittedSnapshot? top, int done) = FindTopmost(parent, layers);
+            (CommittedSnapshot? top, int done) = await FindTopmostAsync(parent, layers, cancellationToken).ConfigureAwait(false);
             if (done == layers.Count)
             {
                 return top;
@@ -48,12 +50,12 @@ public abstract partial class DirectorySnapshotter
                 {
                     turns.Add(await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, _trees.LockOf(diffId)), cancellationToken).ConfigureAwait(false));
                 }
-                (top, done) = FindTopmost(parent, layers);
+                (top, done) = await FindTopmostAsync(parent, layers, cancellationToken).ConfigureAwait(false);
                 if (done == 0 && parent is not null && !IsWhole(parent))
                 {
                     throw new StrataException(ErrorKind.NotFound, $"snapshot {parent.ChainId}: it was removed");
                 }
-                if (done == layers.Count || await TryStackAsync(top, [.. layers.Skip(done)], source, cancellationToken).ConfigureAwait(false) is not { } applied)
+                if (done == layers.Count || await TryStackAsync(top, [.. layers.Skip(done)], source, mayTryAgain: tries < MaxTries, cancellationToken).ConfigureAwait(false) is not { } applied)
                 {
                     continue; // somebody else has done it, or has removed a layer that this one counted on
                 }
@@ -66,8 +68,9 @@ public abstract partial class DirectorySnapshotter
         }
     }
 
-    private (CommittedSnapshot? Top, int Done) FindTopmost(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers)
+    private async ValueTask<(CommittedSnapshot? Top, int Done)> FindTopmostAsync(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, CancellationToken cancellationToken)
     {
+        using FileLock? names = await LockToLookAsync(cancellationToken).ConfigureAwait(false);
         var chains = new List<Digest>();
         foreach ((_, Digest diffId) in layers)
         {
@@ -84,7 +87,7 @@ public abstract partial class DirectorySnapshotter
     }
 
     // Unpacks what is missing, each layer alone and several at once; then stacks them in order. Null where a tree went away meanwhile.
-    private async ValueTask<CommittedSnapshot?> TryStackAsync(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken)
+    private async ValueTask<CommittedSnapshot?> TryStackAsync(CommittedSnapshot? parent, IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, bool mayTryAgain, CancellationToken cancellationToken)
     {
         var alone = new ConcurrentDictionary<Digest, LayerTree?>();
         var staged = new ConcurrentDictionary<string, LayerTree>(StringComparer.Ordinal);
@@ -118,9 +121,9 @@ public abstract partial class DirectorySnapshotter
             Durability.SyncFileSystem(_layout.Ingest);
             return await TryPublishAsync(top!, record, [.. used.Where(t => t.IsStaged).DistinctBy(t => t.Name)], cancellationToken).ConfigureAwait(false) ? top : null;
         }
-        catch (LinuxException e) when (e.Errno is Errno.ENOENT && ((parent is not null && !IsWhole(parent)) || alone.Values.Any(t => t is { IsStaged: false } && !Directory.Exists(t.Files))))
+        catch (LinuxException e) when (mayTryAgain && e.Errno is Errno.ENOENT && (parent is not null || alone.Values.Any(t => t is { IsStaged: false })))
         {
-            return null;
+            return null; // a tree that was found went away meanwhile; it may be there again by now
         }
         finally
         {

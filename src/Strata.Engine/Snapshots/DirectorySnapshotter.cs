@@ -57,8 +57,11 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
     private protected abstract void MoveInto(ActiveSnapshot snapshot, LayerTree tree);
 
     /// <inheritdoc/>
-    public ValueTask<CommittedSnapshot?> TryGetAsync(IReadOnlyList<Digest> diffIds, CancellationToken cancellationToken = default)
-        => ValueTask.FromResult(ChainId.Of(diffIds) is { } chain ? TryRead(chain) : null);
+    public async ValueTask<CommittedSnapshot?> TryGetAsync(IReadOnlyList<Digest> diffIds, CancellationToken cancellationToken = default)
+    {
+        using FileLock? names = await LockToLookAsync(cancellationToken).ConfigureAwait(false);
+        return ChainId.Of(diffIds) is { } chain ? TryRead(chain) : null;
+    }
 
     /// <inheritdoc/>
     public async ValueTask<ActiveSnapshot> PrepareAsync(string key, CommittedSnapshot? parent, IReadOnlyList<MountPoint>? mountPoints = null, CancellationToken cancellationToken = default)
@@ -102,7 +105,12 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         {
             return ValueTask.FromResult<ActiveSnapshot?>(null);
         }
-        CommittedSnapshot? parent = record.Parent is { } chain ? TryRead(chain, record.Snapshotter) ?? throw new StrataException(ErrorKind.Corrupt, $"snapshot {key}: its layers {chain} are gone") : null;
+        CommittedSnapshot? parent = record.Parent is { } chain ? TryRead(chain, record.Snapshotter) : null;
+        if (record.Parent is not null && parent is null)
+        {
+            // It was there while its layers were looked for: then they went before it.
+            return TryReadActive(key) is null ? ValueTask.FromResult<ActiveSnapshot?>(null) : throw new StrataException(ErrorKind.Corrupt, $"snapshot {key}: its layers {record.Parent} are gone");
+        }
         return ValueTask.FromResult<ActiveSnapshot?>(new ActiveSnapshot(key, parent, record.HasInit, record.Snapshotter, record.Made));
     }
 
@@ -235,6 +243,25 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         return bytes;
     }
 
+    /// <inheritdoc/>
+    public async ValueTask<bool> RemoveUnlessAsync(CommittedSnapshot snapshot, Func<bool> isWanted, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(snapshot);
+        ArgumentNullException.ThrowIfNull(isWanted);
+        if (!Directory.Exists(_layout.Trees))
+        {
+            return false;
+        }
+        using FileLock names = await LockNamesAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
+        (IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys) = List();
+        if (isWanted() || FindUser(snapshot, all, keys) is not null)
+        {
+            return false;
+        }
+        RemoveNamed(snapshot, all);
+        return true;
+    }
+
     private async ValueTask RemoveAsync(CommittedSnapshot snapshot, CancellationToken cancellationToken)
     {
         if (!Directory.Exists(_layout.Trees))
@@ -243,15 +270,20 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         }
         using FileLock names = await LockNamesAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
         (IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys) = List();
-        CommittedSnapshot[] others = [.. all.Where(s => s.ChainId != snapshot.ChainId || s.Snapshotter != snapshot.Snapshotter)];
-        if (others.Any(s => s.Snapshotter == snapshot.Snapshotter && s.Stack.Any(l => l.ChainId == snapshot.ChainId)))
-        {
-            throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.ChainId}: another one is based on it");
-        }
-        if (keys.FirstOrDefault(k => TryReadActive(k) is { } active && active.Parent == snapshot.ChainId && active.Snapshotter == snapshot.Snapshotter) is { } user)
+        if (FindUser(snapshot, all, keys) is { } user)
         {
             throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.ChainId}: {user} is based on it");
         }
+        RemoveNamed(snapshot, all);
+    }
+
+    private string? FindUser(CommittedSnapshot snapshot, IReadOnlyList<CommittedSnapshot> all, IReadOnlyList<string> keys)
+        => all.Any(s => s.Snapshotter == snapshot.Snapshotter && s.ChainId != snapshot.ChainId && s.Stack.Any(l => l.ChainId == snapshot.ChainId)) ? "another one"
+            : keys.FirstOrDefault(k => TryReadActive(k) is { } active && active.Parent == snapshot.ChainId && active.Snapshotter == snapshot.Snapshotter);
+
+    private void RemoveNamed(CommittedSnapshot snapshot, IReadOnlyList<CommittedSnapshot> all)
+    {
+        CommittedSnapshot[] others = [.. all.Where(s => s.ChainId != snapshot.ChainId || s.Snapshotter != snapshot.Snapshotter)];
         AtomicFile.Delete(RecordPath(snapshot.ChainId, snapshot.Snapshotter));
         HashSet<string> used = TreesOf(others);
         foreach (string name in TreesOf([snapshot]).Where(n => !used.Contains(n)))
@@ -309,6 +341,19 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         {
             string what = snapshot is ActiveSnapshot active ? active.Key : ((CommittedSnapshot)snapshot).ChainId.ToString();
             throw new StrataException(ErrorKind.Conflict, $"snapshot {what}: it was made by the {snapshot.Snapshotter} snapshotter, and this is {Name}") { Hint = $"use it with: strata --snapshotter {snapshot.Snapshotter} …" };
+        }
+    }
+
+    // Who removes what nobody needs asks who lives and removes in one turn: who looks in no such turn, and made himself known before, keeps what he finds.
+    private async ValueTask<FileLock?> LockToLookAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await LockNamesAsync(exclusive: false, cancellationToken).ConfigureAwait(false);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT or Errno.EROFS)
+        {
+            return null; // nothing was ever unpacked here, or nobody can remove anything
         }
     }
 

@@ -86,8 +86,8 @@ internal static class StoreInspector
         }
     }
 
-    // All containers and images go: then nothing may be left but what an empty store has.
-    private static async Task EmptyAsync(string root, List<string> faults)
+    /// <summary>All containers and images go: then nothing may be left but what an empty store has.</summary>
+    internal static async Task EmptyAsync(string root, List<string> faults)
     {
         Outcome list = await Programs.StrataAsync(root, "ps", "-aq");
         Outcome[] steps = [list, .. list.Lines.Length == 0 ? [] : new[] { await Programs.StrataAsync(root, ["rm", "-f", .. list.Lines]) },
