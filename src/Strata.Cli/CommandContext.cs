@@ -8,7 +8,7 @@ namespace Strata.Cli;
 /// <summary>What every command has: the streams, the engine (opened when first asked for), cancellation by Ctrl-C.</summary>
 internal sealed class CommandContext : IDisposable
 {
-    private readonly CancellationTokenSource _cancel = new();
+    private CancellationTokenSource? _cancel;
     private PosixSignalRegistration? _interrupt, _terminate;
     private Engine? _engine;
 
@@ -32,18 +32,19 @@ internal sealed class CommandContext : IDisposable
     {
         get
         {
+            CancellationTokenSource cancel = _cancel ??= new CancellationTokenSource();
             // Registered at the first use: a listing is over sooner than a signal handler stands.
             _interrupt ??= PosixSignalRegistration.Create(PosixSignal.SIGINT, signal =>
             {
                 signal.Cancel = true;
-                _cancel.Cancel();
+                cancel.Cancel();
             });
             _terminate ??= PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
             {
                 signal.Cancel = true;
-                _cancel.Cancel();
+                cancel.Cancel();
             });
-            return _cancel.Token;
+            return cancel.Token;
         }
     }
 
@@ -54,6 +55,12 @@ internal sealed class CommandContext : IDisposable
         _terminate?.Dispose();
         (_interrupt, _terminate) = (null, null);
     }
+
+    /// <summary>Whether Ctrl-C was pressed while somebody listened for it.</summary>
+    internal bool IsCancelled => _cancel is { IsCancellationRequested: true };
+
+    /// <summary>For commands that are done before they could wait, almost always: the thread the program starts with has nothing else to do.</summary>
+    internal static T Await<T>(ValueTask<T> work) => work.AsTask().GetAwaiter().GetResult();
 
     internal void Flush() => Out.Flush();
 
@@ -68,6 +75,6 @@ internal sealed class CommandContext : IDisposable
         _interrupt?.Dispose();
         _terminate?.Dispose();
         _engine?.Dispose();
-        _cancel.Dispose();
+        _cancel?.Dispose();
     }
 }

@@ -18,11 +18,12 @@ internal static class CommandLine
 
     private const int ReaderGone = 141; // 128 + SIGPIPE: what other programs die of
 
-    internal static async Task<int> RunAsync(string[] args)
+    internal static int Run(string[] args)
     {
-        (GlobalOptions? global, string[] words, string? problem) = ReadGlobal(args);
+        var global = new GlobalOptions();
+        string? problem = ReadGlobal(global, args, out string[] words);
         using var context = new CommandContext(global);
-        int code = problem is null ? await RunAsync(context, words) : Usage(context, problem);
+        int code = problem is null ? Run(context, words) : Usage(context, problem);
         try
         {
             context.Out.Flush();
@@ -35,7 +36,7 @@ internal static class CommandLine
         }
     }
 
-    private static async Task<int> RunAsync(CommandContext context, string[] rest)
+    private static int Run(CommandContext context, string[] rest)
     {
         string name = rest.Length == 0 ? "help" : rest[0];
         if (name is "help" or "--help" or "-h" or "-?")
@@ -52,15 +53,15 @@ internal static class CommandLine
         {
             return Completion.Complete(context, rest[1..]);
         }
-        if (CommandTable.TryCreate(name, context) is not { } command)
+        if (CommandTable.TryCreate(name) is not { } command)
         {
             string? near = CommandTable.Nearest(name);
             return Usage(context, $"unknown command: {name}", near is null ? "strata --help lists them" : $"did you mean: strata {near}");
         }
-        return await InvokeAsync(context, command, rest);
+        return Invoke(context, command, rest);
     }
 
-    private static async Task<int> InvokeAsync(CommandContext context, CommandEntry entry, string[] args)
+    private static int Invoke(CommandContext context, CommandEntry entry, string[] args)
     {
         Command command = entry.Create(context);
         ParseResult parsed = command.Parse(args[1..], entry.TakesCommand);
@@ -76,13 +77,13 @@ internal static class CommandLine
         }
         try
         {
-            return await parsed.Command.InvokeAsync(parsed, entry.IsListing ? CancellationToken.None : context.Cancellation);
+            return parsed.Command.Invoke(parsed, entry.IsListing ? CancellationToken.None : context.Cancellation);
         }
         catch (ContainerStartException e)
         {
             return Fail(context, entry, e, e.ExitCode);
         }
-        catch (OperationCanceledException) when (context.Cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (context.IsCancelled)
         {
             return ErrorTable.InterruptedExitCode;
         }
@@ -167,50 +168,56 @@ internal static class CommandLine
         return ErrorTable.UsageExitCode;
     }
 
-    private static (GlobalOptions Global, string[] Words, string? Problem) ReadGlobal(string[] args)
+    // What is said before the command. Returns what is wrong with it, or null and the words from the command on.
+    private static string? ReadGlobal(GlobalOptions global, string[] args, out string[] words)
     {
-        var global = new GlobalOptions { Root = Environment.GetEnvironmentVariable("STRATA_ROOT") is { Length: > 0 } root ? root : "/var/lib/strata", Snapshotter = Environment.GetEnvironmentVariable("STRATA_SNAPSHOTTER") is { Length: > 0 } asked ? asked : null };
+        words = [];
         int i = 0;
-        for (; i < args.Length; i++)
+        for (; i < args.Length && args[i].StartsWith("--", StringComparison.Ordinal); i++)
         {
             int sign = args[i].IndexOf('=', StringComparison.Ordinal);
             string name = sign < 0 ? args[i] : args[i][..sign];
             if (args[i] == "--debug")
             {
-                global = global with { Debug = true };
+                global.Debug = true;
+                continue;
             }
-            else if (name is "--root" or "--runtime" or "--snapshotter")
-            {
-                string? value = sign >= 0 ? args[i][(sign + 1)..] : ++i < args.Length ? args[i] : null;
-                if (string.IsNullOrEmpty(value))
-                {
-                    return (global, [], $"{name} needs a value");
-                }
-                global = name switch
-                {
-                    "--root" => global with { Root = Path.GetFullPath(value) },
-                    "--snapshotter" => global with { Snapshotter = value },
-                    _ => global with { Runtime = value },
-                };
-            }
-            else
+            if (name is not ("--root" or "--runtime" or "--snapshotter"))
             {
                 break;
+            }
+            string? value = sign >= 0 ? args[i][(sign + 1)..] : ++i < args.Length ? args[i] : null;
+            if (string.IsNullOrEmpty(value))
+            {
+                return $"{name} needs a value";
+            }
+            switch (name)
+            {
+                case "--root":
+                    global.Root = Path.GetFullPath(value);
+                    break;
+                case "--snapshotter":
+                    global.Snapshotter = value;
+                    break;
+                default:
+                    global.Runtime = value;
+                    break;
             }
         }
         if (global.Snapshotter is { } snapshotter && !SnapshotterChoice.Names.Contains(snapshotter))
         {
-            return (global, [], $"--snapshotter {snapshotter}: there are {string.Join(" and ", SnapshotterChoice.Names)}");
+            return $"--snapshotter {snapshotter}: there are {string.Join(" and ", SnapshotterChoice.Names)}";
         }
-        return (global, args[i..], null);
+        words = args[i..];
+        return null;
     }
 }
 
-/// <summary>What is said before the command.</summary>
-internal sealed record GlobalOptions
+/// <summary>What is said before the command, or by the environment.</summary>
+internal sealed class GlobalOptions
 {
-    internal string Root { get; init; } = "";
-    internal string Runtime { get; init; } = "crun";
-    internal string? Snapshotter { get; init; }
-    internal bool Debug { get; init; }
+    internal string Root { get; set; } = Environment.GetEnvironmentVariable("STRATA_ROOT") is { Length: > 0 } root ? root : "/var/lib/strata";
+    internal string Runtime { get; set; } = "crun";
+    internal string? Snapshotter { get; set; } = Environment.GetEnvironmentVariable("STRATA_SNAPSHOTTER") is { Length: > 0 } asked ? asked : null;
+    internal bool Debug { get; set; }
 }

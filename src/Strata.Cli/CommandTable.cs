@@ -3,12 +3,16 @@ using Strata.Cli.Syntax;
 namespace Strata.Cli.Commands;
 
 /// <summary>A command by name: how it is built, what it is for, how it is used.</summary>
-/// <param name="Name">The word.</param>
-/// <param name="Create">Builds its options and arguments.</param>
-/// <param name="Summary">One line.</param>
-/// <param name="Examples">Lines for --help.</param>
-internal sealed record CommandEntry(string Name, Func<CommandContext, Command> Create, string Summary, params string[] Examples)
+internal sealed class CommandEntry(string name, Func<CommandContext, Command> create, string summary, params string[] examples)
 {
+    /// <summary>The word.</summary>
+    internal string Name { get; } = name;
+    /// <summary>Builds its options and arguments.</summary>
+    internal Func<CommandContext, Command> Create { get; } = create;
+    /// <summary>One line.</summary>
+    internal string Summary { get; } = summary;
+    /// <summary>Lines for --help.</summary>
+    internal string[] Examples { get; } = examples;
     /// <summary>What stands behind its first argument is a command of somebody else's.</summary>
     internal bool TakesCommand { get; init; }
     /// <summary>Its exit code may be a container's: then the engine's own failures are 125.</summary>
@@ -19,24 +23,24 @@ internal sealed record CommandEntry(string Name, Func<CommandContext, Command> C
     internal string Group { get; init; } = "";
 }
 
-/// <summary>All commands. A new one is a line here and a file beside this one.</summary>
+/// <summary>All commands. A new one is a name and a line here, and a file in Commands.</summary>
 internal static class CommandTable
 {
-    private static CommandEntry[]? s_all;
-
-    internal static CommandEntry[] All => s_all ??=
+    /// <summary>The names, in the order help lists them.</summary>
+    internal static string[] Names { get; } =
     [
-        .. BuildGroup(), .. ContainerGroup(), .. ImageGroup(), .. SystemGroup(),
+        "build", "lint", "bootstrap", "run", "create", "start", "stop", "kill", "wait", "ps", "rm", "logs", "diff", "commit", "export", "import", "mount",
+        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "save", "load", "pull", "push", "registry",
+        "system", "sharing", "info", "version", "completion",
     ];
 
-    internal static CommandEntry? TryCreate(string name, CommandContext context)
-    {
-        ArgumentNullException.ThrowIfNull(context);
-        return All.FirstOrDefault(c => c.Name == name);
-    }
+    internal static IEnumerable<CommandEntry> All => Names.Select(n => TryCreate(n)!);
+
+    /// <summary>The one of that name, or null. It alone is made: forty entries with all they refer to take longer than a listing's work.</summary>
+    internal static CommandEntry? TryCreate(string name) => TryCreateBuild(name) ?? TryCreateContainer(name) ?? TryCreateImage(name) ?? TryCreateSystem(name);
 
     internal static string? Nearest(string name)
-        => All.Select(c => (c.Name, Score: Common(c.Name, name))).Where(c => c.Score * 2 > Math.Max(name.Length, c.Name.Length)).OrderByDescending(c => c.Score).Select(c => c.Name).FirstOrDefault();
+        => Names.Select(n => (Name: n, Score: Common(n, name))).Where(c => c.Score * 2 > Math.Max(name.Length, c.Name.Length)).OrderByDescending(c => c.Score).Select(c => c.Name).FirstOrDefault();
 
     // Letters in common, in order: enough to find a slip of the finger.
     private static int Common(string a, string b)
@@ -52,57 +56,61 @@ internal static class CommandTable
         return best[a.Length, b.Length];
     }
 
-    private static CommandEntry[] BuildGroup() =>
-    [
-        new("build", BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app .", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build" },
-        new("lint", LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile") { Group = "Build", IsListing = true },
-        new("bootstrap", BootstrapCommand.Create, "Make a base image from Debian's packages, or from a root file system", "strata bootstrap debian:bookworm", "strata bootstrap debian:trixie --include curl,ca-certificates", "strata bootstrap --rootfs ./rootfs -t mybase") { Group = "Build" },
-    ];
+    private static CommandEntry? TryCreateBuild(string name) => name switch
+    {
+        "build" => new(name, BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app .", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build" },
+        "lint" => new(name, LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile") { Group = "Build", IsListing = true },
+        "bootstrap" => new(name, BootstrapCommand.Create, "Make a base image from Debian's packages, or from a root file system", "strata bootstrap debian:bookworm", "strata bootstrap debian:trixie --include curl,ca-certificates", "strata bootstrap --rootfs ./rootfs -t mybase") { Group = "Build" },
+        _ => null,
+    };
 
-    private static CommandEntry[] ContainerGroup() =>
-    [
-        new("run", RunCommand.Create, "Run a command in a new container", "strata run --rm debian:bookworm cat /etc/os-release", "strata run --rm -it debian:bookworm bash", "strata run --name web -v data:/srv -e A=1 app") { Group = "Containers", TakesCommand = true, IsContainer = true },
-        new("create", RunCommand.CreateOnly, "Create a container without starting it", "strata create --name box debian:bookworm sleep 60") { Group = "Containers", TakesCommand = true, IsContainer = true },
-        new("start", StartCommand.Create, "Start a container", "strata start box", "strata start -a box") { Group = "Containers", IsContainer = true },
-        new("stop", StopCommand.Create, "Stop a running container", "strata stop box", "strata stop -t 2 box") { Group = "Containers" },
-        new("kill", StopCommand.CreateKill, "Send a signal to a running container", "strata kill -s HUP box") { Group = "Containers" },
-        new("wait", StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },
-        new("ps", PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { Group = "Containers", IsListing = true },
-        new("rm", RmCommand.Create, "Remove containers", "strata rm box", "strata rm -f $(strata ps -aq)") { Group = "Containers" },
-        new("logs", LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { Group = "Containers" },
-        new("diff", DiffCommand.Create, "List what a container changed", "strata diff box") { Group = "Containers" },
-        new("commit", CommitCommand.Create, "Make an image from what a container changed", "strata commit -m 'with vim' box mine", "strata commit -c 'CMD [\"bash\"]' box mine:2") { Group = "Containers" },
-        new("export", ExportCommand.Create, "Write a file system as a tar", "strata export box | tar t", "strata export -o root.tar debian:bookworm") { Group = "Containers" },
-        new("import", ExportCommand.CreateImport, "Make an image of one layer from a tar", "strata import root.tar mybase", "tar c . | strata import - mybase") { Group = "Containers" },
-        new("mount", MountCommand.Create, "Mount the files of a container or image", "ls $(strata mount debian:bookworm)", "strata mount --ro box") { Group = "Containers" },
-        new("umount", MountCommand.CreateUnmount, "Unmount what mount mounted", "strata umount box") { Group = "Containers" },
-    ];
+    private static CommandEntry? TryCreateContainer(string name) => name switch
+    {
+        "run" => new(name, RunCommand.Create, "Run a command in a new container", "strata run --rm debian:bookworm cat /etc/os-release", "strata run --rm -it debian:bookworm bash", "strata run --name web -v data:/srv -e A=1 app") { Group = "Containers", TakesCommand = true, IsContainer = true },
+        "create" => new(name, RunCommand.CreateOnly, "Create a container without starting it", "strata create --name box debian:bookworm sleep 60") { Group = "Containers", TakesCommand = true, IsContainer = true },
+        "start" => new(name, StartCommand.Create, "Start a container", "strata start box", "strata start -a box") { Group = "Containers", IsContainer = true },
+        "stop" => new(name, StopCommand.Create, "Stop a running container", "strata stop box", "strata stop -t 2 box") { Group = "Containers" },
+        "kill" => new(name, StopCommand.CreateKill, "Send a signal to a running container", "strata kill -s HUP box") { Group = "Containers" },
+        "wait" => new(name, StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },
+        "ps" => new(name, PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { Group = "Containers", IsListing = true },
+        "rm" => new(name, RmCommand.Create, "Remove containers", "strata rm box", "strata rm -f $(strata ps -aq)") { Group = "Containers" },
+        "logs" => new(name, LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { Group = "Containers" },
+        "diff" => new(name, DiffCommand.Create, "List what a container changed", "strata diff box") { Group = "Containers" },
+        "commit" => new(name, CommitCommand.Create, "Make an image from what a container changed", "strata commit -m 'with vim' box mine", "strata commit -c 'CMD [\"bash\"]' box mine:2") { Group = "Containers" },
+        "export" => new(name, ExportCommand.Create, "Write a file system as a tar", "strata export box | tar t", "strata export -o root.tar debian:bookworm") { Group = "Containers" },
+        "import" => new(name, ExportCommand.CreateImport, "Make an image of one layer from a tar", "strata import root.tar mybase", "tar c . | strata import - mybase") { Group = "Containers" },
+        "mount" => new(name, MountCommand.Create, "Mount the files of a container or image", "ls $(strata mount debian:bookworm)", "strata mount --ro box") { Group = "Containers" },
+        "umount" => new(name, MountCommand.CreateUnmount, "Unmount what mount mounted", "strata umount box") { Group = "Containers" },
+        _ => null,
+    };
 
-    private static CommandEntry[] ImageGroup() =>
-    [
-        new("images", ImagesCommand.Create, "List images", "strata images", "strata images --filter dangling=true", "strata images --format '{{.Repository}}:{{.Tag}} {{.Size}}'") { Group = "Images", IsListing = true },
-        new("history", HistoryCommand.Create, "Show which instruction added what", "strata history app") { Group = "Images", IsListing = true },
-        new("inspect", InspectCommand.Create, "Show all that is known of images and containers", "strata inspect app", "strata inspect -f '{{json .Config.Env}}' app") { Group = "Images", IsListing = true },
-        new("layers", LayersCommand.Create, "Show what each layer added, changed and deleted", "strata layers app", "strata layers -v app") { Group = "Images" },
-        new("layer", LayersCommand.CreateLayer, "List the entries of one layer", "strata layer ls app 2") { Group = "Images" },
-        new("where", WhereCommand.Create, "Say which layer answers a read of a path", "strata where app /etc/passwd") { Group = "Images", IsListing = true },
-        new("analyze", AnalyzeCommand.Create, "Say which bytes of an image nobody can see", "strata analyze app", "strata analyze --format '{{.WastedBytes}}' app") { Group = "Images" },
-        new("verify", AnalyzeCommand.CreateVerify, "Hash an image and its files again", "strata verify app") { Group = "Images" },
-        new("tag", TagCommand.Create, "Give an image another name", "strata tag app 127.0.0.1:5000/app:1") { Group = "Images" },
-        new("rmi", RmiCommand.Create, "Remove images", "strata rmi app", "strata rmi -f 3f53bb00af94") { Group = "Images" },
-        new("save", SaveCommand.Create, "Write images into an archive", "strata save -o app.tar app", "strata save app | ssh host strata load", "strata save --format oci-dir -o ./layout app") { Group = "Images" },
-        new("load", SaveCommand.CreateLoad, "Take images from an archive", "strata load -i app.tar") { Group = "Images" },
-        new("pull", PullCommand.Create, "Bring an image here from a registry", "strata pull debian:bookworm", "strata pull 127.0.0.1:5000/app:1") { Group = "Images" },
-        new("push", PullCommand.CreatePush, "Bring an image to a registry", "strata push 127.0.0.1:5000/app:1") { Group = "Images" },
-    ];
+    private static CommandEntry? TryCreateImage(string name) => name switch
+    {
+        "images" => new(name, ImagesCommand.Create, "List images", "strata images", "strata images --filter dangling=true", "strata images --format '{{.Repository}}:{{.Tag}} {{.Size}}'") { Group = "Images", IsListing = true },
+        "history" => new(name, HistoryCommand.Create, "Show which instruction added what", "strata history app") { Group = "Images", IsListing = true },
+        "inspect" => new(name, InspectCommand.Create, "Show all that is known of images and containers", "strata inspect app", "strata inspect -f '{{json .Config.Env}}' app") { Group = "Images", IsListing = true },
+        "layers" => new(name, LayersCommand.Create, "Show what each layer added, changed and deleted", "strata layers app", "strata layers -v app") { Group = "Images" },
+        "layer" => new(name, LayersCommand.CreateLayer, "List the entries of one layer", "strata layer ls app 2") { Group = "Images" },
+        "where" => new(name, WhereCommand.Create, "Say which layer answers a read of a path", "strata where app /etc/passwd") { Group = "Images", IsListing = true },
+        "analyze" => new(name, AnalyzeCommand.Create, "Say which bytes of an image nobody can see", "strata analyze app", "strata analyze --format '{{.WastedBytes}}' app") { Group = "Images" },
+        "verify" => new(name, AnalyzeCommand.CreateVerify, "Hash an image and its files again", "strata verify app") { Group = "Images" },
+        "tag" => new(name, TagCommand.Create, "Give an image another name", "strata tag app 127.0.0.1:5000/app:1") { Group = "Images" },
+        "rmi" => new(name, RmiCommand.Create, "Remove images", "strata rmi app", "strata rmi -f 3f53bb00af94") { Group = "Images" },
+        "save" => new(name, SaveCommand.Create, "Write images into an archive", "strata save -o app.tar app", "strata save app | ssh host strata load", "strata save --format oci-dir -o ./layout app") { Group = "Images" },
+        "load" => new(name, SaveCommand.CreateLoad, "Take images from an archive", "strata load -i app.tar") { Group = "Images" },
+        "pull" => new(name, PullCommand.Create, "Bring an image here from a registry", "strata pull debian:bookworm", "strata pull 127.0.0.1:5000/app:1") { Group = "Images" },
+        "push" => new(name, PullCommand.CreatePush, "Bring an image to a registry", "strata push 127.0.0.1:5000/app:1") { Group = "Images" },
+        _ => null,
+    };
 
-    private static CommandEntry[] SystemGroup() =>
-    [
-        new("registry", RegistryCommand.Create, "Serve this store as a registry", "strata registry serve --addr 127.0.0.1:5000") { Group = "System" },
-        new("system", SystemCommand.Create, "Disk usage, pruning, checking", "strata system df", "strata system prune", "strata system check --deep") { Group = "System" },
-        new("sharing", SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
-        new("info", InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },
-        new("version", InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System", IsListing = true },
-        new("completion", Completion.Create, "Print a completion script for a shell", "strata completion bash >/etc/bash_completion.d/strata") { Group = "System" },
-    ];
+    private static CommandEntry? TryCreateSystem(string name) => name switch
+    {
+        "registry" => new(name, RegistryCommand.Create, "Serve this store as a registry", "strata registry serve --addr 127.0.0.1:5000") { Group = "System" },
+        "system" => new(name, SystemCommand.Create, "Disk usage, pruning, checking", "strata system df", "strata system prune", "strata system check --deep") { Group = "System" },
+        "sharing" => new(name, SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
+        "info" => new(name, InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },
+        "version" => new(name, InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System", IsListing = true },
+        "completion" => new(name, Completion.Create, "Print a completion script for a shell", "strata completion bash >/etc/bash_completion.d/strata") { Group = "System" },
+        _ => null,
+    };
 }

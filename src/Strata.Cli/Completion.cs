@@ -32,13 +32,13 @@ internal static class Completion
         IEnumerable<string> found;
         if (words.Length <= 1)
         {
-            found = CommandTable.All.Select(c => c.Name);
+            found = CommandTable.Names;
         }
-        else if (CommandTable.All.FirstOrDefault(c => c.Name == words[0]) is { } entry)
+        else if (CommandTable.TryCreate(words[0]) is { } entry)
         {
             Command command = entry.Create(context);
             Command at = command.Parts.FirstOrDefault(s => words.Length > 2 && s.Name == words[1]) ?? command;
-            IEnumerable<string> names = at.Arguments.Count > 0 && !last.StartsWith('-') ? Names(context, entry) : [];
+            IEnumerable<string> names = at.Arguments.Length > 0 && !last.StartsWith('-') ? Names(context, entry) : [];
             found = last.StartsWith('-') ? at.Options.Select(o => o.Name) : at.Parts.Select(s => s.Name).Concat(names);
         }
         else

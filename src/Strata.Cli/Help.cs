@@ -10,7 +10,7 @@ internal static class Help
 
     internal static void Write(CommandContext context, TextWriter o, string? name, string? subcommand)
     {
-        CommandEntry? entry = CommandTable.All.FirstOrDefault(c => c.Name == name);
+        CommandEntry? entry = name is null ? null : CommandTable.TryCreate(name);
         if (entry is null)
         {
             WriteAll(o);
@@ -20,10 +20,10 @@ internal static class Help
         Command shown = command.Parts.FirstOrDefault(s => s.Name == subcommand) ?? command;
         string words = shown == command ? entry.Name : $"{entry.Name} {shown.Name}";
         string arguments = string.Concat(shown.Arguments.Select(a => a.Least == 0 ? $" [{a.Name}{(a.Most > 1 ? "…" : "")}]" : $" {a.Name}{(a.Most > 1 ? "…" : "")}"));
-        o.WriteLine($"Usage: strata {words}{(shown.Parts.Count > 0 ? " COMMAND" : "")}{(shown.Options.Count > 0 ? " [OPTIONS]" : "")}{arguments}");
+        o.WriteLine($"Usage: strata {words}{(shown.Parts.Length > 0 ? " COMMAND" : "")}{(shown.Options.Length > 0 ? " [OPTIONS]" : "")}{arguments}");
         o.WriteLine();
         o.WriteLine(shown == command ? entry.Summary + "." : shown.Description + ".");
-        if (shown.Parts.Count > 0)
+        if (shown.Parts.Length > 0)
         {
             o.WriteLine("\nCommands:");
             foreach (Command sub in shown.Parts)
@@ -31,7 +31,7 @@ internal static class Help
                 o.WriteLine($"  {sub.Name,-12} {sub.Description}");
             }
         }
-        if (shown.Options.Count > 0)
+        if (shown.Options.Length > 0)
         {
             o.WriteLine("\nOptions:");
             foreach (Option option in shown.Options)

@@ -1,4 +1,4 @@
 using Strata.Cli;
 
 Strata.Linux.Host.SetUmask(0b000_111_111);
-return await CommandLine.RunAsync(args);
+return CommandLine.Run(args);

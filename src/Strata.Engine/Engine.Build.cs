@@ -44,7 +44,7 @@ public sealed partial class Engine
         BuiltImage built = await new BuildExecutor(environment, settings, progress).RunAsync(graph, cancellationToken).ConfigureAwait(false);
         // What a list shows is when the image was made here; what it says of itself does not depend on the clock.
         DateTimeOffset? made = request.SourceDateEpoch is not null ? built.Created : FindMade(built.Manifest.Digest) ?? _options.Time.GetUtcNow();
-        var record = new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = made, Size = built.Size };
+        var record = new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = made, Size = built.LayerBytes.Sum(), LayerBytes = built.LayerBytes };
         foreach (ImageReference tag in request.Tags)
         {
             await Images.SetAsync(tag, record, cancellationToken).ConfigureAwait(false);

@@ -32,21 +32,18 @@ public sealed partial class Engine
         ArgumentNullException.ThrowIfNull(text);
         ImageReference? reference = ImageReference.TryParse(text, out ImageReference? parsed) ? parsed : null;
         ImageRecord? record = reference is null ? null : Images.TryRead(reference);
-        if (record is null)
+        return record is not null ? (reference, record) : FindById(text, reference);
+    }
+
+    private (ImageReference? Reference, ImageRecord Record) FindById(string text, ImageReference? reference)
+    {
+        (ImageReference?, ImageRecord)[] all = [.. Images.List().Select(i => ((ImageReference?)i.Reference, i.Record)), .. Images.ListUntagged().Select(r => ((ImageReference?)null, r))];
+        (ImageReference?, ImageRecord)[] found = [.. all.Where(i => HasId(i.Item2, text) || (reference?.Digest is { } digest && digest == i.Item2.Manifest.Digest && i.Item1?.Name == reference.Name))];
+        if (found.DistinctBy(f => f.Item2.Config ?? f.Item2.Manifest.Digest).Count() > 1)
         {
-            (ImageReference?, ImageRecord)[] all = [.. Images.List().Select(i => ((ImageReference?)i.Reference, i.Record)), .. Images.ListUntagged().Select(r => ((ImageReference?)null, r))];
-            (ImageReference?, ImageRecord)[] found = [.. all.Where(i => HasId(i.Item2, text) || (reference?.Digest is { } digest && digest == i.Item2.Manifest.Digest && i.Item1?.Name == reference.Name))];
-            if (found.DistinctBy(f => f.Item2.Config ?? f.Item2.Manifest.Digest).Count() > 1)
-            {
-                throw new StrataException(ErrorKind.Invalid, $"{text}: the beginning of several image IDs") { Hint = "write more of it" };
-            }
-            if (found.Length == 0)
-            {
-                throw NoSuchImage(text, reference, all.Select(a => a.Item1).OfType<ImageReference>());
-            }
-            (reference, record) = found[0];
+            throw new StrataException(ErrorKind.Invalid, $"{text}: the beginning of several image IDs") { Hint = "write more of it" };
         }
-        return (reference, record);
+        return found.Length > 0 ? found[0] : throw NoSuchImage(text, reference, all.Select(a => a.Item1).OfType<ImageReference>());
     }
 
     // The image of this machine that a name leads to; null where it leads to none: an artifact, an index for other machines, documents that are not here.
@@ -67,43 +64,112 @@ public sealed partial class Engine
     }
 
     /// <summary>All names and images without one, the newest first.</summary>
-    public IReadOnlyList<ListedImage> ListImages()
+    public ListedImage[] ListImages()
     {
-        var images = new List<ListedImage>();
-        foreach (NamedImage image in Images.List())
+        var images = new ImageListing();
+        Images.Visit(images.Add);
+        Images.VisitUntagged(record => images.Add(null, record));
+        return images.ToArray();
+    }
+
+    // Put where they belong as they come: lists and their sorting are types the runtime makes anew for each thing that is sorted.
+    private sealed class ImageListing
+    {
+        private ListedImage[] _images = new ListedImage[16];
+        private int _count;
+
+        internal void Add(ImageReference? reference, ImageRecord record)
         {
-            images.Add(new ListedImage(image.Reference, image.Record));
+            if (_count == _images.Length)
+            {
+                Array.Resize(ref _images, _count * 2);
+            }
+            var image = new ListedImage(reference, record);
+            int at = PlaceOf(image);
+            Array.Copy(_images, at, _images, at + 1, _count++ - at);
+            _images[at] = image;
         }
-        foreach (ImageRecord record in Images.ListUntagged())
+
+        internal ListedImage[] ToArray()
         {
-            images.Add(new ListedImage(null, record));
+            Array.Resize(ref _images, _count);
+            return _images;
         }
-        images.Sort((a, b) =>
+
+        private int PlaceOf(ListedImage image)
+        {
+            int low = 0, high = _count;
+            while (low < high)
+            {
+                int middle = (low + high) / 2;
+                if (Compare(_images[middle], image) <= 0)
+                {
+                    low = middle + 1;
+                }
+                else
+                {
+                    high = middle;
+                }
+            }
+            return low;
+        }
+
+        private static int Compare(ListedImage a, ListedImage b)
         {
             int newest = DateTimeOffset.Compare(b.Record.Created ?? DateTimeOffset.MinValue, a.Record.Created ?? DateTimeOffset.MinValue);
-            return newest != 0 ? newest : string.CompareOrdinal(a.Reference?.ToString(), b.Reference?.ToString());
-        });
-        return images;
+            return newest != 0 ? newest
+                : a.Reference is { } left && b.Reference is { } right ? string.CompareOrdinal(left.ToString(), right.ToString())
+                : a.Reference is null && b.Reference is null ? string.CompareOrdinal(a.Record.Manifest.Digest.ToString(), b.Record.Manifest.Digest.ToString())
+                : a.Reference is null ? -1 : 1;
+        }
     }
 
     /// <summary>The names of an image.</summary>
     public IReadOnlyList<ImageReference> GetNames(Digest manifest) => [.. Images.List().Where(i => i.Record.Manifest.Digest == manifest).Select(i => i.Reference)];
 
     /// <summary>The rows of an image's history, the newest first, each with the bytes of files its layer holds.</summary>
-    public async ValueTask<IReadOnlyList<HistoryRow>> GetHistoryAsync(LocalImage image, CancellationToken cancellationToken = default)
+    /// <exception cref="StrataException">NotFound, Invalid: as of <see cref="ResolveImageAsync"/>.</exception>
+    public async ValueTask<ImageHistory> GetHistoryAsync(string text, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(image);
-        IReadOnlyList<LayerSummary> layers = await GetLayersAsync(image, cancellationToken).ConfigureAwait(false);
-        var rows = new List<HistoryRow>();
-        int next = 0;
-        foreach (HistoryEntry entry in image.Config.History)
+        if (TryGetHistory(text) is { } known)
         {
-            LayerSummary? layer = !entry.EmptyLayer && next < layers.Count ? layers[next++] : null;
-            rows.Add(new HistoryRow(entry, layer));
+            return known;
         }
-        // Images of other tools may have layers and no history.
-        rows.InsertRange(0, layers.Take(layers.Count - next).Select((_, i) => new HistoryRow(new HistoryEntry { Comment = "<missing>" }, layers[next + i])));
-        rows.Reverse();
+        LocalImage image = await ResolveImageAsync(text, cancellationToken).ConfigureAwait(false);
+        IReadOnlyList<LayerSummary> layers = await GetLayersAsync(image, cancellationToken).ConfigureAwait(false);
+        return new ImageHistory(image.Manifest.Config.Digest, MakeRows(image.Config.History, [.. layers.Select(l => l.ContentBytes)]));
+    }
+
+    /// <summary>The same where the image's record has all that its documents would be read for; null where it has not.</summary>
+    public ImageHistory? TryGetHistory(string text)
+    {
+        ImageRecord record = FindRecord(text).Record;
+        if (record.Config is not { } id || record.LayerBytes is not { } layers || Content.TryRead(id) is not { } config)
+        {
+            return null;
+        }
+        // The document was checked when it came and its digest is checked now: of a long one only this part is of interest.
+        return new ImageHistory(id, MakeRows(JsonFields.Parse(config).Objects("history", DocumentFields.ReadHistoryEntry), layers));
+    }
+
+    private static HistoryRow[] MakeRows(ImmutableArray<HistoryEntry> history, IReadOnlyList<long> layers)
+    {
+        int told = 0;
+        foreach (HistoryEntry entry in history)
+        {
+            told += entry.EmptyLayer ? 0 : 1;
+        }
+        // Images of other tools may have layers and no history: as with Docker, history is told from the bottom.
+        int at = history.Length + Math.Max(0, layers.Count - told), layer = 0;
+        var rows = new HistoryRow[at];
+        foreach (HistoryEntry entry in history)
+        {
+            rows[--at] = entry.EmptyLayer || layer == layers.Count ? new HistoryRow(entry, null, 0) : new HistoryRow(entry, layer + 1, layers[layer++]);
+        }
+        while (at > 0)
+        {
+            rows[--at] = new HistoryRow(new HistoryEntry { Comment = "<missing>" }, layer + 1, layers[layer++]);
+        }
         return rows;
     }
 
@@ -215,7 +281,8 @@ public sealed partial class Engine
             return new ImageRecord(root);
         }
         CommittedSnapshot? top = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
-        return new ImageRecord(root) { Config = manifest.Config.Digest, Created = config.Created, Size = top?.Stack.Sum(s => s.ContentBytes) ?? 0 };
+        long[] layers = [.. (top?.Stack ?? []).Select(s => s.ContentBytes)];
+        return new ImageRecord(root) { Config = manifest.Config.Digest, Created = config.Created, Size = layers.Sum(), LayerBytes = layers };
     }
 
     private static bool HasId(ImageRecord record, string text)
@@ -247,8 +314,23 @@ public sealed record LocalImage(ImageReference? Reference, ImageRecord Record, D
 /// <summary>A row of the list of images.</summary>
 public sealed record ListedImage(ImageReference? Reference, ImageRecord Record);
 
-/// <summary>A row of an image's history; no layer: the instruction changed no file.</summary>
-public sealed record HistoryRow(HistoryEntry Entry, LayerSummary? Layer);
+/// <summary>An image's history.</summary>
+/// <param name="id">The digest of its config.</param>
+/// <param name="rows">The newest first.</param>
+public sealed class ImageHistory(Digest id, HistoryRow[] rows)
+{
+    /// <summary>The digest of its config: Docker's image ID.</summary>
+    public Digest Id { get; } = id;
+
+    /// <summary>The newest first.</summary>
+    public IReadOnlyList<HistoryRow> Rows { get; } = rows;
+}
+
+/// <summary>A row of an image's history.</summary>
+/// <param name="Entry">What its config says.</param>
+/// <param name="Layer">The number of the layer it made, 1 is the bottom; null: it changed no file.</param>
+/// <param name="Bytes">Of that layer's regular files.</param>
+public sealed record HistoryRow(HistoryEntry Entry, int? Layer, long Bytes);
 
 /// <summary>A layer of an image. Number 1 is the bottom; bytes are those of its regular files.</summary>
 public sealed record LayerSummary(int Number, Descriptor Blob, Digest DiffId, Digest ChainId, long ContentBytes, string? CreatedBy);

@@ -11,10 +11,15 @@ public static class LinuxPath
 {
     private const char FirstEscape = '\uDC80';
     private const char LastEscape = '\uDCFF';
+    private const int ShortName = 256;
 
     /// <summary>Bytes of a name, as text.</summary>
     public static string Decode(ReadOnlySpan<byte> name)
     {
+        if (TryDecodeAscii(name) is { } plain)
+        {
+            return plain;
+        }
         if (System.Text.Unicode.Utf8.IsValid(name))
         {
             return Encoding.UTF8.GetString(name);
@@ -37,10 +42,40 @@ public static class LinuxPath
         return text.ToString();
     }
 
+    // Almost all names. A plain loop: the base library's converters load dozens of vector types before the first of them is read.
+    private static string? TryDecodeAscii(ReadOnlySpan<byte> name)
+    {
+        if (name.Length > ShortName)
+        {
+            return null;
+        }
+        Span<char> text = stackalloc char[ShortName];
+        for (int i = 0; i < name.Length; i++)
+        {
+            if (name[i] > sbyte.MaxValue)
+            {
+                return null;
+            }
+            text[i] = (char)name[i];
+        }
+        return new string(text[..name.Length]);
+    }
+
     /// <summary>The bytes of a text that <see cref="Decode"/> made, or of any other. Lone surrogates that stand for no byte are encoded as U+FFFD.</summary>
     public static byte[] Encode(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
+        byte[] plain = new byte[name.Length];
+        int ascii = 0;
+        while (ascii < plain.Length && char.IsAscii(name[ascii]))
+        {
+            plain[ascii] = (byte)name[ascii++];
+        }
+        return ascii == plain.Length ? plain : EncodeAny(name);
+    }
+
+    private static byte[] EncodeAny(string name)
+    {
         if (!name.AsSpan().ContainsAnyInRange(FirstEscape, LastEscape))
         {
             return Encoding.UTF8.GetBytes(name);

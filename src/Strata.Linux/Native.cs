@@ -303,12 +303,14 @@ internal static unsafe class PathBytes
     /// <summary>The bytes of a path with a zero behind them.</summary>
     internal static byte[] Of(string path, string call)
     {
-        byte[] bytes = LinuxPath.Encode(path);
-        if (bytes.AsSpan().Contains((byte)0))
+        byte[] bytes = LinuxPath.Encode(path + '\0');
+        for (int i = 0; i < bytes.Length - 1; i++)
         {
-            throw new LinuxException(call, path.Replace("\0", "\\0", StringComparison.Ordinal), Errno.EINVAL);
+            if (bytes[i] == 0)
+            {
+                throw new LinuxException(call, path.Replace("\0", "\\0", StringComparison.Ordinal), Errno.EINVAL);
+            }
         }
-        Array.Resize(ref bytes, bytes.Length + 1);
         return bytes;
     }
 }

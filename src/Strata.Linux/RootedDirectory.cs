@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 
@@ -399,49 +398,50 @@ internal static unsafe class DirectoryNames
 {
     private const int BufferBytes = 1 << 16;
 
-    // struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name
+    // struct linux_dirent64, zero behind the name: inode 8, offset 8, record length 2, type 1, name
     private const int LengthOffset = 16, NameOffset = 19;
 
     internal static List<string> Read(int directory, string path)
     {
         var names = new List<string>();
-        byte[] buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(BufferBytes);
+        // Rented from the system, not from the base library's pool, which a short program would build for this alone.
+        byte* buffer = (byte*)System.Runtime.InteropServices.NativeMemory.Alloc(BufferBytes);
         try
         {
-            fixed (byte* start = buffer)
+            while (true)
             {
-                while (true)
+                nint read = Native.syscall(Native.SYS_getdents64, directory, (nint)buffer, BufferBytes, 0, 0, 0);
+                if (read < 0 && Native.LastErrno is Errno.ENOENT)
                 {
-                    nint read = Native.syscall(Native.SYS_getdents64, directory, (nint)start, BufferBytes, 0, 0, 0);
-                    if (read < 0 && Native.LastErrno is Errno.ENOENT)
+                    return names; // it was removed after it was opened: nothing is in it
+                }
+                if (read < 0)
+                {
+                    throw Native.Failure("getdents64", path);
+                }
+                if (read == 0)
+                {
+                    return names;
+                }
+                for (byte* at = buffer; at < buffer + read; at += *(ushort*)(at + LengthOffset))
+                {
+                    byte* name = at + NameOffset;
+                    int length = 0;
+                    while (name[length] != 0)
                     {
-                        return names; // it was removed after it was opened: nothing is in it
+                        length++;
                     }
-                    if (read < 0)
+                    bool isSelfOrParent = name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
+                    if (!isSelfOrParent)
                     {
-                        throw Native.Failure("getdents64", path);
-                    }
-                    if (read == 0)
-                    {
-                        return names;
-                    }
-                    for (int at = 0; at < read;)
-                    {
-                        int length = BinaryPrimitives.ReadUInt16LittleEndian(buffer.AsSpan(at + LengthOffset));
-                        ReadOnlySpan<byte> name = buffer.AsSpan(at + NameOffset, length - NameOffset);
-                        name = name[..name.IndexOf((byte)0)];
-                        if (!name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8))
-                        {
-                            names.Add(LinuxPath.Decode(name));
-                        }
-                        at += length;
+                        names.Add(LinuxPath.Decode(new ReadOnlySpan<byte>(name, length)));
                     }
                 }
             }
         }
         finally
         {
-            System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
+            System.Runtime.InteropServices.NativeMemory.Free(buffer);
         }
     }
 }

@@ -28,8 +28,8 @@ internal static class AnalyzeCommand
                 Formatted.Write(context.Out, template, [Describe(parsed.GetValue(name)!, report)]);
                 return 0;
             }
-            IReadOnlyList<HistoryRow> history = await context.Engine.GetHistoryAsync(image, cancellationToken);
-            string By(int layer) => history.FirstOrDefault(r => r.Layer?.Number == layer)?.Entry.CreatedBy?.ReplaceLineEndings(" ") ?? "";
+            IReadOnlyList<HistoryRow> history = (await context.Engine.GetHistoryAsync(parsed.GetValue(name)!, cancellationToken)).Rows;
+            string By(int layer) => history.FirstOrDefault(r => r.Layer == layer)?.Entry.CreatedBy?.ReplaceLineEndings(" ") ?? "";
             context.Out.WriteLine($"{parsed.GetValue(name)}: {Sizes.Human(report.TotalBytes)} of files, {Sizes.Human(report.WastedBytes)} ({report.WastedBytes.ToString("N0", CultureInfo.InvariantCulture)} bytes) nobody can see; efficiency {report.Efficiency.ToString("P1", CultureInfo.InvariantCulture)}");
             if (report.Files.IsEmpty)
             {

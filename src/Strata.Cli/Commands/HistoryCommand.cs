@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
+using Strata.Oci;
 
 namespace Strata.Cli.Commands;
 
@@ -18,16 +19,16 @@ internal static class HistoryCommand
         Option<bool> human = Options.FlagOn("--human", "sizes and times for people", "-H");
         Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, or json");
         var command = new Command("history") { name, full, quiet, human, format };
-        command.SetAction(async (parsed, cancellationToken) =>
+        command.SetAction(parsed =>
         {
-            LocalImage image = await context.Engine.ResolveImageAsync(parsed.GetValue(name)!, cancellationToken);
-            IReadOnlyList<HistoryRow> rows = await context.Engine.GetHistoryAsync(image, cancellationToken);
-            DateTimeOffset now = CommandContext.Time.GetUtcNow();
+            string text = parsed.GetValue(name)!;
+            ImageHistory history = context.Engine.TryGetHistory(text) ?? CommandContext.Await(context.Engine.GetHistoryAsync(text));
             bool isFull = parsed.GetValue(full), isHuman = parsed.GetValue(human);
-            var lines = new List<Line>(rows.Count);
-            foreach (HistoryRow row in rows)
+            DateTimeOffset now = CommandContext.Time.GetUtcNow();
+            var lines = new Line[history.Rows.Count];
+            for (int i = 0; i < lines.Length; i++)
             {
-                lines.Add(Describe(row, lines.Count == 0 ? image : null, isFull, isHuman, now));
+                lines[i] = Describe(history.Rows[i], i == 0 ? history.Id : null, isFull, isHuman, now);
             }
             if (parsed.GetValue(quiet))
             {
@@ -35,26 +36,41 @@ internal static class HistoryCommand
                 {
                     context.Out.WriteLine(line.Id);
                 }
-                return 0;
             }
-            if (parsed.GetValue(format) is { } template)
+            else if (parsed.GetValue(format) is { } template)
             {
-                Formatted.Write(context.Out, template, lines.Select(l => l.ToJson()));
-                return 0;
+                WriteFormatted(context, template, lines);
             }
-            var table = new Table("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT");
-            foreach (Line line in lines)
+            else
             {
-                table.Add(line.Id, isHuman ? line.CreatedSince : line.CreatedAt, line.CreatedBy, line.Size, line.Comment);
+                WriteTable(context, lines, isHuman);
             }
-            table.Write(context.Out);
             return 0;
         });
         return command;
     }
 
-    private sealed record Line(string Id, DateTimeOffset? Created, string CreatedSince, string CreatedBy, string Size, string Comment)
+    private static void WriteTable(CommandContext context, Line[] lines, bool isHuman)
     {
+        var table = new Table("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT");
+        foreach (Line line in lines)
+        {
+            table.Add(line.Id, isHuman ? line.CreatedSince : line.CreatedAt, line.CreatedBy, line.Size, line.Comment);
+        }
+        table.Write(context.Out);
+    }
+
+    private static void WriteFormatted(CommandContext context, string template, Line[] lines) => Formatted.Write(context.Out, template, lines.Select(l => l.ToJson()));
+
+    private sealed class Line
+    {
+        internal required string Id { get; init; }
+        internal required DateTimeOffset? Created { get; init; }
+        internal required string CreatedSince { get; init; }
+        internal required string CreatedBy { get; init; }
+        internal required string Size { get; init; }
+        internal required string Comment { get; init; }
+
         // Made where it is shown: the base library's formats of times take longer than all the rest of the command.
         internal string CreatedAt => Created?.ToString("yyyy-MM-ddTHH:mm:ssK", CultureInfo.InvariantCulture) ?? "N/A";
 
@@ -70,16 +86,17 @@ internal static class HistoryCommand
         };
     }
 
-    private static Line Describe(HistoryRow row, LocalImage? image, bool full, bool human, DateTimeOffset now)
+    private static Line Describe(HistoryRow row, Digest? id, bool full, bool human, DateTimeOffset now)
     {
         string by = SafeText.OneLine(row.Entry.CreatedBy ?? "");
-        long bytes = row.Layer?.ContentBytes ?? 0;
-        return new Line(
-            image is null ? "<missing>" : full ? image.Manifest.Config.Digest.ToString() : image.Manifest.Config.Digest.Hex[..12].ToString(),
-            row.Entry.Created,
-            Ages.Ago(row.Entry.Created, now),
-            full || by.Length <= ShownCharacters ? by : by[..(ShownCharacters - 1)] + "…",
-            human ? Sizes.Human(bytes) : bytes.ToString(CultureInfo.InvariantCulture),
-            row.Entry.Comment ?? "");
+        return new Line
+        {
+            Id = id is not { } digest ? "<missing>" : full ? digest.ToString() : digest.Hex[..12].ToString(),
+            Created = row.Entry.Created,
+            CreatedSince = Ages.Ago(row.Entry.Created, now),
+            CreatedBy = full || by.Length <= ShownCharacters ? by : by[..(ShownCharacters - 1)] + "…",
+            Size = human ? Sizes.Human(row.Bytes) : Sizes.Whole(row.Bytes),
+            Comment = row.Entry.Comment ?? "",
+        };
     }
 }

@@ -19,47 +19,68 @@ internal static class ImagesCommand
         Option<string[]> filter = Options.Values("--filter", "KEY=VALUE", "dangling, reference, before, since, label, until", "-f");
         Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, table TEMPLATE, or json");
         var command = new Command("images") { pattern, all, digests, quiet, full, filter, format };
-        command.SetAction(async (parsed, cancellationToken) =>
+        command.SetAction(parsed =>
         {
-            IEnumerable<ListedImage> images = context.Engine.ListImages();
+            ListedImage[] images = context.Engine.ListImages();
             if (parsed.GetValue(pattern) is { } wanted)
             {
-                images = images.Where(i => i.Reference is not null && Matches(i.Reference, wanted));
+                images = Array.FindAll(images, i => i.Reference is not null && Matches(i.Reference, wanted));
             }
             foreach (string text in parsed.GetValue(filter))
             {
-                images = await ImageFilter.ApplyAsync(context.Engine, images, text, cancellationToken);
+                images = CommandContext.Await(ImageFilter.ApplyAsync(context.Engine, images, text));
             }
-            Write(context, [.. images], parsed.GetValue(quiet), parsed.GetValue(full), parsed.GetValue(digests), parsed.GetValue(format));
+            Write(context, images, parsed.GetValue(quiet), parsed.GetValue(full), parsed.GetValue(digests), parsed.GetValue(format));
             return 0;
         });
         return command;
     }
 
-    private static void Write(CommandContext context, List<ListedImage> images, bool quiet, bool full, bool digests, string? format)
+    private static void Write(CommandContext context, ListedImage[] images, bool quiet, bool full, bool digests, string? format)
     {
         DateTimeOffset now = CommandContext.Time.GetUtcNow();
         if (quiet)
         {
-            foreach (string id in images.Select(i => Id(i, full)).Distinct())
-            {
-                context.Out.WriteLine(id);
-            }
-            return;
+            WriteIds(context, images, full);
         }
-        if (format is not null)
+        else if (format is not null)
         {
-            Formatted.Write(context.Out, format, images.Select(i => (JsonNode)Describe(i, full, now)));
-            return;
+            WriteFormatted(context, images, full, format, now);
         }
+        else
+        {
+            WriteTable(context, images, full, digests, now);
+        }
+    }
+
+    private static void WriteTable(CommandContext context, ListedImage[] images, bool full, bool digests, DateTimeOffset now)
+    {
         Table table = digests ? new Table("REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE") : new Table("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE");
         foreach (ListedImage image in images)
         {
-            string[] cells = [image.Reference?.FamiliarName ?? "<none>", image.Reference?.Tag ?? "<none>", image.Record.Manifest.Digest.ToString(), Id(image, full), Ages.Ago(image.Record.Created, now), Size(image)];
-            table.Add(digests ? cells : [cells[0], cells[1], .. cells[3..]]);
+            string repository = image.Reference?.FamiliarName ?? "<none>", tag = image.Reference?.Tag ?? "<none>", id = Id(image, full), created = Ages.Ago(image.Record.Created, now);
+            if (digests)
+            {
+                table.Add(repository, tag, image.Record.Manifest.Digest.ToString(), id, created, Size(image));
+            }
+            else
+            {
+                table.Add(repository, tag, id, created, Size(image));
+            }
         }
         table.Write(context.Out);
     }
+
+    private static void WriteIds(CommandContext context, ListedImage[] images, bool full)
+    {
+        foreach (string id in images.Select(i => Id(i, full)).Distinct())
+        {
+            context.Out.WriteLine(id);
+        }
+    }
+
+    private static void WriteFormatted(CommandContext context, ListedImage[] images, bool full, string format, DateTimeOffset now)
+        => Formatted.Write(context.Out, format, images.Select(i => (JsonNode)Describe(i, full, now)));
 
     private static JsonObject Describe(ListedImage image, bool full, DateTimeOffset now) => new()
     {
@@ -96,34 +117,34 @@ internal static class ImagesCommand
     /// <summary>The filters of --filter.</summary>
     private static class ImageFilter
     {
-        internal static async ValueTask<IEnumerable<ListedImage>> ApplyAsync(Engine engine, IEnumerable<ListedImage> images, string filter, CancellationToken cancellationToken)
+        internal static async ValueTask<ListedImage[]> ApplyAsync(Engine engine, ListedImage[] images, string filter)
         {
             string[] parts = filter.Split('=', 2);
             string value = parts.Length == 2 ? parts[1] : throw new StrataException(ErrorKind.Invalid, $"filter {filter}: it needs KEY=VALUE");
             switch (parts[0])
             {
                 case "dangling":
-                    return images.Where(i => i.Reference is null == value is "true" or "1");
+                    return Array.FindAll(images, i => i.Reference is null == value is "true" or "1");
                 case "reference":
-                    return images.Where(i => i.Reference is not null && Matches(i.Reference, value));
+                    return Array.FindAll(images, i => i.Reference is not null && Matches(i.Reference, value));
                 case "before" or "since":
-                    DateTimeOffset? limit = (await engine.ResolveImageAsync(value, cancellationToken)).Record.Created;
-                    return images.Where(i => parts[0] == "before" ? i.Record.Created < limit : i.Record.Created > limit);
+                    DateTimeOffset? limit = (await engine.ResolveImageAsync(value)).Record.Created;
+                    return Array.FindAll(images, i => parts[0] == "before" ? i.Record.Created < limit : i.Record.Created > limit);
                 case "until":
                     DateTimeOffset until = DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, out DateTimeOffset time) ? time : throw new StrataException(ErrorKind.Invalid, $"filter until={value}: not a time");
-                    return images.Where(i => i.Record.Created < until);
+                    return Array.FindAll(images, i => i.Record.Created < until);
                 case "label":
                     var kept = new List<ListedImage>();
                     foreach (ListedImage image in images)
                     {
-                        LocalImage local = await engine.ResolveImageAsync(image.Reference?.ToString() ?? image.Record.Manifest.Digest.ToString(), cancellationToken);
+                        LocalImage local = await engine.ResolveImageAsync(image.Reference?.ToString() ?? image.Record.Manifest.Digest.ToString());
                         string[] label = value.Split('=', 2);
                         if (local.Config.Config?.Labels is { } labels && labels.TryGetValue(label[0], out string? found) && (label.Length == 1 || found == label[1]))
                         {
                             kept.Add(image);
                         }
                     }
-                    return kept;
+                    return [.. kept];
                 default:
                     throw new StrataException(ErrorKind.Invalid, $"filter {filter}: there are dangling, reference, before, since, until and label");
             }

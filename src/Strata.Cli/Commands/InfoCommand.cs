@@ -23,7 +23,7 @@ internal static class InfoCommand
             o.WriteLine($"Snapshotter:  {engine.Snapshotter.Snapshotter.Name} ({engine.Snapshotter.Reason})");
             o.WriteLine($"Kernel:       {Host.KernelRelease} {Host.Machine}");
             o.WriteLine($"Cgroups:      {Cgroups()}");
-            o.WriteLine($"Images:       {engine.ListImages().Count}");
+            o.WriteLine($"Images:       {engine.ListImages().Length}");
             o.WriteLine($"Containers:   {engine.ListContainers().Count}");
             foreach (string program in s_programs)
             {

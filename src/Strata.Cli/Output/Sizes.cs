@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace Strata.Cli.Output;
 
 /// <summary>Bytes for people, as Docker writes them: decimal, three digits unless asked for more (<c>52.4MB</c>, <c>0B</c>).</summary>
@@ -18,9 +16,12 @@ internal static class Sizes
             unit++;
         }
         long thousandths = (long)Math.Round(Round(value, digits) * 1000), rest = thousandths % 1000;
-        string fraction = rest == 0 ? "" : "." + (1000 + rest).ToString(CultureInfo.InvariantCulture)[1..].TrimEnd('0');
-        return (thousandths / 1000).ToString(CultureInfo.InvariantCulture) + fraction + s_units[unit];
+        string fraction = rest == 0 ? "" : "." + Whole(1000 + rest)[1..].TrimEnd('0');
+        return Whole(thousandths / 1000) + fraction + s_units[unit];
     }
+
+    /// <summary>A number that is not negative, in digits: no culture is asked, and none made for it.</summary>
+    internal static string Whole(long number) => ((ulong)number).ToString(provider: null);
 
     // Go's %.3g, save that digits before the point are never dropped.
     private static double Round(double value, int digits)
@@ -42,17 +43,17 @@ internal static class Ages
         {
             < 1 => "Less than a second",
             1 => "1 second",
-            < 60 => $"{seconds} seconds",
+            < 60 => Sizes.Whole(seconds) + " seconds",
             < 120 => "About a minute",
-            < 3600 => $"{(int)duration.TotalMinutes} minutes",
+            < 3600 => Sizes.Whole((int)duration.TotalMinutes) + " minutes",
             _ => hours switch
             {
                 <= 1 => "About an hour",
-                < 48 => $"{hours} hours",
-                < 24 * 7 * 2 => $"{hours / 24} days",
-                < 24 * 30 * 2 => $"{hours / 24 / 7} weeks",
-                < 24 * 365 * 2 => $"{hours / 24 / 30} months",
-                _ => $"{(int)(duration.TotalHours / 24 / 365)} years",
+                < 48 => Sizes.Whole(hours) + " hours",
+                < 24 * 7 * 2 => Sizes.Whole(hours / 24) + " days",
+                < 24 * 30 * 2 => Sizes.Whole(hours / 24 / 7) + " weeks",
+                < 24 * 365 * 2 => Sizes.Whole(hours / 24 / 30) + " months",
+                _ => Sizes.Whole((int)(duration.TotalHours / 24 / 365)) + " years",
             },
         };
     }

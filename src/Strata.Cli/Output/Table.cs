@@ -6,29 +6,43 @@ namespace Strata.Cli.Output;
 /// <summary>Columns as Docker aligns them: as wide as the widest cell and three blanks, at least ten; the last cell of a row is not padded.</summary>
 internal sealed class Table(params string[] headers)
 {
-    private const int Gap = 3, MinWidth = 10;
-    private readonly List<string[]> _rows = [];
+    private const int Gap = 3, MinWidth = 10, FirstCombining = 0x300;
+    private string[][] _rows = [headers];
+    private int _count = 1;
 
     /// <summary>Adds a row; a row may have fewer cells, or more, than there are headers. Cells are escaped here.</summary>
-    internal void Add(params string[] cells) => _rows.Add([.. cells.Select(SafeText.Escape)]);
+    internal void Add(params string[] cells)
+    {
+        string[] row = new string[cells.Length];
+        for (int i = 0; i < row.Length; i++)
+        {
+            row[i] = SafeText.Escape(cells[i]);
+        }
+        if (_count == _rows.Length)
+        {
+            Array.Resize(ref _rows, _count * 4);
+        }
+        _rows[_count++] = row;
+    }
 
     internal void Write(TextWriter output)
     {
-        string[][] rows = [headers, .. _rows];
-        int[] widths = new int[rows.Max(r => r.Length)];
-        foreach (string[] row in rows)
+        int[] widths = [];
+        for (int row = 0; row < _count; row++)
         {
-            for (int i = 0; i < row.Length; i++)
+            Array.Resize(ref widths, Math.Max(widths.Length, _rows[row].Length));
+            for (int i = 0; i < _rows[row].Length; i++)
             {
-                widths[i] = Math.Max(widths[i], Math.Max(WidthOf(row[i]) + Gap, MinWidth));
+                widths[i] = Math.Max(widths[i], Math.Max(WidthOf(_rows[row][i]) + Gap, MinWidth));
             }
         }
-        foreach (string[] row in rows)
+        for (int row = 0; row < _count; row++)
         {
-            for (int i = 0; i < row.Length; i++)
+            for (int i = 0; i < _rows[row].Length; i++)
             {
-                output.Write(row[i]);
-                for (int blanks = i == row.Length - 1 ? 0 : widths[i] - WidthOf(row[i]); blanks > 0; blanks--)
+                string cell = _rows[row][i];
+                output.Write(cell);
+                for (int blanks = i == _rows[row].Length - 1 ? 0 : widths[i] - WidthOf(cell); blanks > 0; blanks--)
                 {
                     output.Write(' ');
                 }
@@ -40,10 +54,22 @@ internal sealed class Table(params string[] headers)
     /// <summary>Columns a text takes on a terminal: East Asian wide characters two, combining marks none.</summary>
     internal static int WidthOf(string text)
     {
+        foreach (char c in text)
+        {
+            if (c >= FirstCombining)
+            {
+                return WidthOfAny(text);
+            }
+        }
+        return text.Length;
+    }
+
+    private static int WidthOfAny(string text)
+    {
         int width = 0;
         foreach (Rune rune in text.EnumerateRunes())
         {
-            width += rune.Value < 0x300 ? 1 : WidthOf(rune);
+            width += rune.Value < FirstCombining ? 1 : WidthOf(rune);
         }
         return width;
     }

@@ -7,63 +7,75 @@ namespace Strata.Cli.Syntax;
 /// <c>-a -b</c> is <c>-ab</c>, a value stands behind a blank, an equals sign or right behind its letter, and <c>--</c> ends options.
 /// </summary>
 /// <remarks>
-/// This is ours for the sake of the start: a general library's parser took a fifth of what a listing takes, and a fifth of <c>run</c>.
+/// This is ours for the sake of the start: a general library's parser took a fifth of what a listing takes, and a fifth of <c>run</c>. Arrays are
+/// here, not lists, for the same reason: the runtime makes a type with all its interfaces for each kind of list it meets.
 /// </remarks>
-internal sealed class Command(string name, string description = "") : IEnumerable<Symbol>
+internal sealed class Command(string name, string description = "") : IEnumerable
 {
     private static readonly string[] s_help = ["--help", "-h", "-?"];
 
     private Func<ParseResult, CancellationToken, Task<int>>? _action;
+    private Func<ParseResult, int>? _plainAction;
 
     internal string Name { get; } = name;
     internal string Description { get; } = description;
-    internal List<Option> Options { get; } = [];
-    internal List<Argument> Arguments { get; } = [];
-    internal List<Command> Parts { get; } = [];
+    internal Option[] Options { get; private set; } = [];
+    internal Argument[] Arguments { get; private set; } = [];
+    internal Command[] Parts { get; private set; } = [];
 
     internal void Add(Symbol symbol)
     {
         if (symbol is Option option)
         {
-            Options.Add(option);
+            Options = Append(Options, option);
         }
         else
         {
-            Arguments.Add((Argument)symbol);
+            Arguments = Append(Arguments, (Argument)symbol);
         }
     }
 
-    internal void Add(Command part) => Parts.Add(part);
+    internal void Add(Command part) => Parts = Append(Parts, part);
+
+    private static T[] Append<T>(T[] array, T item) where T : class
+    {
+        Array.Resize(ref array, array.Length + 1);
+        array[^1] = item;
+        return array;
+    }
 
     internal void SetAction(Func<ParseResult, CancellationToken, Task<int>> action) => _action = action;
 
-    internal void SetAction(Func<ParseResult, int> action) => _action = (parsed, _) => Task.FromResult(action(parsed));
+    /// <summary>What it does, where nothing in it waits: then no task is made.</summary>
+    internal void SetAction(Func<ParseResult, int> action) => _plainAction = action;
 
-    internal Task<int> InvokeAsync(ParseResult parsed, CancellationToken cancellationToken)
-        => _action is null ? throw new InvalidOperationException($"{Name} has no action") : _action(parsed, cancellationToken);
+    /// <summary>Does it, to the end: this is the thread the program starts with, and it has nothing else to do.</summary>
+    internal int Invoke(ParseResult parsed, CancellationToken cancellationToken)
+        => _plainAction is not null ? _plainAction(parsed) : _action!(parsed, cancellationToken).GetAwaiter().GetResult();
 
     /// <summary>Reads a command's words, those behind its name. A line that cannot be understood has a <see cref="ParseResult.Problem"/>.</summary>
     /// <param name="words">The words.</param>
     /// <param name="takesCommand">Whether all behind the first argument belongs to somebody else, whatever it looks like (<c>run IMAGE ls -l</c>).</param>
     internal ParseResult Parse(string[] words, bool takesCommand = false)
     {
-        if (Parts.Count == 0)
+        if (Parts.Length == 0)
         {
             return new Reading(this, words, 0, takesCommand).Read();
         }
-        string names = string.Join(", ", Parts.ConvertAll(p => p.Name));
         if (words.Length == 0)
         {
-            return new ParseResult(this) { Problem = $"it needs one of {names}" };
+            return new ParseResult(this) { Problem = $"it needs one of {NamesOfParts()}" };
         }
         if (Array.IndexOf(s_help, words[0]) >= 0)
         {
             return new ParseResult(this) { WantsHelp = true };
         }
-        return Parts.Find(p => p.Name == words[0]) is { } part
+        return Array.Find(Parts, p => p.Name == words[0]) is { } part
             ? new Reading(part, words, 1, takesCommand).Read()
-            : new ParseResult(this) { Problem = $"'{words[0]}' is none of {names}" };
+            : new ParseResult(this) { Problem = $"'{words[0]}' is none of {NamesOfParts()}" };
     }
+
+    private string NamesOfParts() => string.Join(", ", Parts.Select(p => p.Name));
 
     private Option? Find(string name)
     {
@@ -77,19 +89,8 @@ internal sealed class Command(string name, string description = "") : IEnumerabl
         return null;
     }
 
-    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
-
-    public IEnumerator<Symbol> GetEnumerator()
-    {
-        foreach (Option option in Options)
-        {
-            yield return option;
-        }
-        foreach (Argument argument in Arguments)
-        {
-            yield return argument;
-        }
-    }
+    /// <summary>For the braces behind its constructor.</summary>
+    IEnumerator IEnumerable.GetEnumerator() => Options.Concat<Symbol>(Arguments).GetEnumerator();
 
     /// <summary>One reading of words.</summary>
     private sealed class Reading(Command command, string[] words, int at, bool takesCommand)

@@ -5,7 +5,10 @@ internal sealed class ParseResult(Command command)
 {
     private static readonly List<string> s_none = [];
 
-    private readonly Dictionary<Symbol, List<string>> _values = [];
+    // A dozen at most, looked for a dozen times.
+    private Symbol[] _symbols = new Symbol[4];
+    private List<string>[] _values = new List<string>[4];
+    private int _count;
 
     /// <summary>The command, or the part of it, that was named.</summary>
     internal Command Command { get; } = command;
@@ -22,12 +25,31 @@ internal sealed class ParseResult(Command command)
 
     internal void Add(Symbol symbol, string value)
     {
-        if (!_values.TryGetValue(symbol, out List<string>? values))
+        int at = Find(symbol);
+        if (at < 0)
         {
-            _values.Add(symbol, values = []);
+            at = _count++;
+            if (at == _symbols.Length)
+            {
+                Array.Resize(ref _symbols, at * 2);
+                Array.Resize(ref _values, at * 2);
+            }
+            (_symbols[at], _values[at]) = (symbol, []);
         }
-        values.Add(value);
+        _values[at].Add(value);
     }
 
-    private List<string> ValuesOf(Symbol symbol) => _values.TryGetValue(symbol, out List<string>? values) ? values : s_none;
+    private List<string> ValuesOf(Symbol symbol) => Find(symbol) is >= 0 and int at ? _values[at] : s_none;
+
+    private int Find(Symbol symbol)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (_symbols[i] == symbol)
+            {
+                return i;
+            }
+        }
+        return -1;
+    }
 }

@@ -35,7 +35,7 @@ internal static class ImageAssembler
         };
         byte[] manifestJson = OciJson.Serialize(manifest);
         Descriptor descriptor = await content.WriteAsync(MediaTypes.OciManifest, manifestJson, cancellationToken).ConfigureAwait(false);
-        return new BuiltImage(descriptor, configDescriptor, created, top.Snapshot?.Stack.Sum(l => l.ContentBytes) ?? 0);
+        return new BuiltImage(descriptor, configDescriptor, created, [.. (top.Snapshot?.Stack ?? []).Select(l => l.ContentBytes)]);
     }
 
     private static ImmutableArray<Digest> DiffIdsOf(StepResult top)

@@ -24,7 +24,7 @@ internal static class ContainerFields
         Remove = o.MaybeBool("remove") ?? false,
         Labels = o.MaybeMap("labels") ?? throw o.Missing("labels"),
         StopSignal = o.Int32("stopSignal"),
-        Mounts = [.. o.Objects("mounts").ConvertAll(ReadMount)],
+        Mounts = o.Objects("mounts", ReadMount),
         Config = DocumentFields.ReadContainerConfig(o.Object("config")),
         Isolation = ReadIsolation(o.Object("isolation")),
     };

@@ -6,6 +6,16 @@ namespace Strata.Oci;
 /// <summary>The fields of the documents of the OCI image spec, read and written in the order other tools write them.</summary>
 internal static class DocumentFields
 {
+    // What is known of each kind of object; everything else is kept as it is.
+    private static readonly string[]
+        s_manifest = ["schemaVersion", "mediaType", "artifactType", "config", "layers", "subject", "annotations"],
+        s_index = ["schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"],
+        s_descriptor = ["mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"],
+        s_platform = ["os", "architecture", "variant", "os.version", "os.features"],
+        s_config = ["created", "author", "architecture", "os", "os.version", "os.features", "variant", "config", "rootfs", "history"],
+        s_history = ["created", "created_by", "author", "comment", "empty_layer"],
+        s_container = ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "ArgsEscaped", "Healthcheck", "OnBuild", "Shell"];
+
     internal static ImageManifest ReadManifest(JsonFields o) => new(ReadDescriptor(o.Object("config")), ReadDescriptors(o, "layers"))
     {
         SchemaVersion = o.Has("schemaVersion") ? o.Int32("schemaVersion") : 2,
@@ -13,7 +23,7 @@ internal static class DocumentFields
         ArtifactType = o.MaybeString("artifactType"),
         Subject = MaybeDescriptor(o, "subject"),
         Annotations = o.MaybeMap("annotations"),
-        Extra = o.Others("schemaVersion", "mediaType", "artifactType", "config", "layers", "subject", "annotations"),
+        Extra = o.Others(s_manifest),
     };
 
     internal static void Write(Utf8JsonWriter writer, ImageManifest manifest)
@@ -35,7 +45,7 @@ internal static class DocumentFields
         ArtifactType = o.MaybeString("artifactType"),
         Subject = MaybeDescriptor(o, "subject"),
         Annotations = o.MaybeMap("annotations"),
-        Extra = o.Others("schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"),
+        Extra = o.Others(s_index),
     };
 
     internal static void Write(Utf8JsonWriter writer, ImageIndex index)
@@ -56,7 +66,7 @@ internal static class DocumentFields
         Data = o.MaybeString("data"),
         Platform = o.MaybeObject("platform") is { } platform ? ReadPlatform(platform) : null,
         ArtifactType = o.MaybeString("artifactType"),
-        Extra = o.Others("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"),
+        Extra = o.Others(s_descriptor),
     };
 
     internal static Descriptor? MaybeDescriptor(JsonFields o, string name) => o.MaybeObject(name) is { } found ? ReadDescriptor(found) : null;
@@ -76,13 +86,13 @@ internal static class DocumentFields
 
     private static ImmutableArray<Descriptor> ReadDescriptors(JsonFields o, string name)
         // Go writes a nil slice as null: no elements. Without the field it is another kind of document.
-        => o.Has(name) ? [.. o.Objects(name).ConvertAll(ReadDescriptor)] : throw o.Missing(name);
+        => o.Has(name) ? o.Objects(name, ReadDescriptor) : throw o.Missing(name);
 
     private static Platform ReadPlatform(JsonFields o) => new(o.String("os"), o.String("architecture"), o.MaybeString("variant"))
     {
         OsVersion = o.MaybeString("os.version"),
         OsFeatures = o.MaybeStrings("os.features"),
-        Extra = o.Others("os", "architecture", "variant", "os.version", "os.features"),
+        Extra = o.Others(s_platform),
     };
 
     private static void Write(Utf8JsonWriter writer, Platform platform)
@@ -106,8 +116,8 @@ internal static class DocumentFields
         Variant = o.MaybeString("variant"),
         Config = o.MaybeObject("config") is { } config ? ReadContainerConfig(config) : null,
         RootFs = ReadRootFs(o.Object("rootfs")),
-        History = [.. o.Objects("history").ConvertAll(ReadHistoryEntry)],
-        Extra = o.Others("created", "author", "architecture", "os", "os.version", "os.features", "variant", "config", "rootfs", "history"),
+        History = o.Objects("history", ReadHistoryEntry),
+        Extra = o.Others(s_config),
     };
 
     internal static void Write(Utf8JsonWriter writer, ImageConfig config)
@@ -138,14 +148,14 @@ internal static class DocumentFields
         writer.WriteEndArray();
     }
 
-    private static HistoryEntry ReadHistoryEntry(JsonFields o) => new()
+    internal static HistoryEntry ReadHistoryEntry(JsonFields o) => new()
     {
         CreatedText = o.MaybeString("created"),
         CreatedBy = o.MaybeString("created_by"),
         Author = o.MaybeString("author"),
         Comment = o.MaybeString("comment"),
         EmptyLayer = o.MaybeBool("empty_layer") ?? false,
-        Extra = o.Others("created", "created_by", "author", "comment", "empty_layer"),
+        Extra = o.Others(s_history),
     };
 
     private static void Write(Utf8JsonWriter writer, HistoryEntry entry)
@@ -173,7 +183,7 @@ internal static class DocumentFields
         Healthcheck = o.MaybeObject("Healthcheck") is { } check ? ReadHealthcheck(check) : null,
         OnBuild = o.MaybeStrings("OnBuild"),
         Shell = o.MaybeStrings("Shell"),
-        Extra = o.Others("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "ArgsEscaped", "Healthcheck", "OnBuild", "Shell"),
+        Extra = o.Others(s_container),
     };
 
     internal static void Write(Utf8JsonWriter writer, ContainerConfig config)

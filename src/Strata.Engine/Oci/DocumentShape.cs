@@ -84,8 +84,8 @@ internal sealed class DocumentShape
 
     private static void Check(JsonValue value, string what, DocumentShape shape, Place? place)
     {
-        HashSet<string>? seen = value.Names.Count == 0 ? null : new(StringComparer.Ordinal);
-        for (int i = 0; i < value.Items.Count; i++)
+        HashSet<string>? seen = value.Names.Length == 0 ? null : new(StringComparer.Ordinal);
+        for (int i = 0; i < value.Items.Length; i++)
         {
             JsonValue item = value.Items[i];
             // An array's items are where the array is.
@@ -98,7 +98,7 @@ internal sealed class DocumentShape
             {
                 throw OciJson.Invalid(what, $"{inner}: null is not allowed here");
             }
-            if (item.Items.Count > 0)
+            if (item.Items.Length > 0)
             {
                 Check(item, what, seen is null ? shape : shape._fields.TryGetValue(value.Names[i], out DocumentShape? next) ? next : Any, inner);
             }

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Text.Json;
 
 namespace Strata.Oci;
@@ -36,6 +35,20 @@ internal readonly struct JsonFields
     internal long? MaybeInt64(string name)
         => Find(name) is not { } value ? null : value.TryGetInt64(out long number) ? number : throw Wrong(PathOf(name), "a whole number", value);
 
+    internal long[]? MaybeInt64s(string name)
+    {
+        if (Array(name) is not { } array)
+        {
+            return null;
+        }
+        long[] numbers = new long[array.Items.Length];
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            numbers[i] = array.Items[i].TryGetInt64(out long number) ? number : throw Wrong(PathOf(name, i), "a whole number", array.Items[i]);
+        }
+        return numbers;
+    }
+
     internal int Int32(string name) => MaybeInt32(name) ?? throw Missing(name);
 
     internal int? MaybeInt32(string name)
@@ -71,7 +84,7 @@ internal readonly struct JsonFields
         {
             return null;
         }
-        string[] items = new string[array.Items.Count];
+        string[] items = new string[array.Items.Length];
         for (int i = 0; i < items.Length; i++)
         {
             items[i] = array.Items[i].Text ?? throw Wrong(PathOf(name, i), "a string", array.Items[i]);
@@ -83,22 +96,20 @@ internal readonly struct JsonFields
 
     internal ImmutableArray<Digest> Digests(string name)
     {
-        ImmutableArray<Digest>.Builder digests = ImmutableArray.CreateBuilder<Digest>();
-        if (Array(name) is { } array)
+        JsonValue[] items = Array(name)?.Items ?? [];
+        var digests = new Digest[items.Length];
+        for (int i = 0; i < digests.Length; i++)
         {
-            foreach (JsonValue item in array.Items)
-            {
-                digests.Add(ReadDigest(item, PathOf(name, digests.Count)));
-            }
+            digests[i] = ReadDigest(items[i], PathOf(name, i));
         }
-        return digests.DrainToImmutable();
+        return System.Runtime.InteropServices.ImmutableCollectionsMarshal.AsImmutableArray(digests);
     }
 
     /// <summary>Byte strings, base64.</summary>
     internal byte[][] Bytes(string name)
     {
         JsonValue array = Array(name) ?? throw Missing(name);
-        byte[][] items = new byte[array.Items.Count][];
+        byte[][] items = new byte[array.Items.Length][];
         for (int i = 0; i < items.Length; i++)
         {
             JsonValue item = array.Items[i];
@@ -108,29 +119,26 @@ internal readonly struct JsonFields
         return items;
     }
 
-    /// <summary>The objects of an array; none where it is missing.</summary>
-    internal List<JsonFields> Objects(string name)
+    /// <summary>The objects of an array, each as <paramref name="read"/> reads it; none where it is missing.</summary>
+    internal ImmutableArray<T> Objects<T>(string name, Func<JsonFields, T> read)
     {
-        var found = new List<JsonFields>();
-        if (Array(name) is { } array)
+        JsonValue[] items = Array(name)?.Items ?? [];
+        var found = new T[items.Length];
+        for (int i = 0; i < found.Length; i++)
         {
-            foreach (JsonValue item in array.Items)
-            {
-                found.Add(new JsonFields(item, PathOf(name, found.Count)));
-            }
+            found[i] = read(new JsonFields(items[i], PathOf(name, i)));
         }
-        return found;
+        return System.Runtime.InteropServices.ImmutableCollectionsMarshal.AsImmutableArray(found);
     }
 
-    internal ImmutableSortedDictionary<string, string>? MaybeMap(string name)
+    // What is read where there is something has a method of its own here: a method's types are loaded before its first line runs.
+    internal ImmutableSortedDictionary<string, string>? MaybeMap(string name) => MaybeObject(name) is { } map ? ReadMap(map) : null;
+
+    private static ImmutableSortedDictionary<string, string> ReadMap(JsonFields map)
     {
-        if (MaybeObject(name) is not { } map)
-        {
-            return null;
-        }
         ImmutableSortedDictionary<string, string>.Builder entries = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
         JsonValue source = map._object;
-        for (int i = 0; i < source.Names.Count; i++)
+        for (int i = 0; i < source.Names.Length; i++)
         {
             entries[source.Names[i]] = source.Items[i].Text ?? throw Wrong($"{map._path}.{source.Names[i]}", "a string", source.Items[i]);
         }
@@ -138,15 +146,13 @@ internal readonly struct JsonFields
     }
 
     /// <summary>The keys of an object whose values say nothing: Go's <c>map[string]struct{}</c>.</summary>
-    internal ImmutableSortedDictionary<string, EmptyObject>? MaybeSet(string name)
+    internal ImmutableSortedDictionary<string, EmptyObject>? MaybeSet(string name) => MaybeObject(name) is { } set ? ReadSet(set) : null;
+
+    private static ImmutableSortedDictionary<string, EmptyObject> ReadSet(JsonFields set)
     {
-        if (MaybeObject(name) is not { } set)
-        {
-            return null;
-        }
         ImmutableSortedDictionary<string, EmptyObject>.Builder entries = ImmutableSortedDictionary.CreateBuilder<string, EmptyObject>(StringComparer.Ordinal);
         JsonValue source = set._object;
-        for (int i = 0; i < source.Names.Count; i++)
+        for (int i = 0; i < source.Names.Length; i++)
         {
             entries[source.Names[i]] = source.Items[i].Kind == JsonValueKind.Object ? new EmptyObject() : throw Wrong($"{set._path}.{source.Names[i]}", "an object", source.Items[i]);
         }
@@ -158,20 +164,32 @@ internal readonly struct JsonFields
     internal bool Has(string name) => _object.Find(name) is not null;
 
     /// <summary>The fields that are not among the known ones, as they are; null where there are none.</summary>
-    internal Dictionary<string, JsonElement>? Others(params ReadOnlySpan<string> known)
+    internal Dictionary<string, JsonElement>? Others(string[] known)
     {
-        Dictionary<string, JsonElement>? others = null;
-        for (int i = 0; i < _object.Names.Count; i++)
+        foreach (string name in _object.Names)
+        {
+            if (!IsKnown(name, known))
+            {
+                return ReadOthers(known);
+            }
+        }
+        return null;
+    }
+
+    private Dictionary<string, JsonElement> ReadOthers(string[] known)
+    {
+        var others = new Dictionary<string, JsonElement>();
+        for (int i = 0; i < _object.Names.Length; i++)
         {
             if (!IsKnown(_object.Names[i], known))
             {
-                (others ??= [])[_object.Names[i]] = JsonElement.Parse(_object.Items[i].Raw, new JsonDocumentOptions { MaxDepth = OciJson.MaxDepth });
+                others[_object.Names[i]] = JsonElement.Parse(_object.Items[i].Raw, new JsonDocumentOptions { MaxDepth = OciJson.MaxDepth });
             }
         }
         return others;
     }
 
-    private static bool IsKnown(string name, ReadOnlySpan<string> known)
+    private static bool IsKnown(string name, string[] known)
     {
         foreach (string field in known)
         {
@@ -201,7 +219,7 @@ internal readonly struct JsonFields
 
     private string PathOf(string name) => _path.Length == 0 ? name : $"{_path}.{name}";
 
-    private string PathOf(string name, int index) => string.Create(CultureInfo.InvariantCulture, $"{PathOf(name)}[{index}]");
+    private string PathOf(string name, int index) => PathOf(name) + "[" + index.ToString(provider: null) + "]";
 
     private static JsonException Wrong(string path, string expected, JsonValue value)
         => new($"{(path.Length == 0 ? "" : path + ": ")}expected {expected}, found {Kind(value)}");

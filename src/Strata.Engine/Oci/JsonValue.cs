@@ -31,13 +31,10 @@ internal sealed class JsonValue
     internal string? Text { get; private set; }
 
     /// <summary>An object's names, in their order.</summary>
-    internal List<string> Names { get; private set; } = s_noNames;
+    internal string[] Names { get; private set; } = [];
 
     /// <summary>An object's values, as <see cref="Names"/>; an array's items.</summary>
-    internal List<JsonValue> Items { get; private set; } = s_noItems;
-
-    private static readonly List<string> s_noNames = [];
-    private static readonly List<JsonValue> s_noItems = [];
+    internal JsonValue[] Items { get; private set; } = [];
 
     /// <summary>The bytes it was read from.</summary>
     internal ReadOnlySpan<byte> Raw => _text.AsSpan(_start, _end - _start);
@@ -53,7 +50,7 @@ internal sealed class JsonValue
     /// <summary>The value of a name, the last one where it occurs twice; null where it does not.</summary>
     internal JsonValue? Find(string name)
     {
-        for (int i = Names.Count - 1; i >= 0; i--)
+        for (int i = Names.Length - 1; i >= 0; i--)
         {
             if (Names[i] == name)
             {
@@ -99,6 +96,7 @@ internal sealed class JsonValue
 
     private sealed class Parser(byte[] text, int maxDepth)
     {
+        private const int FirstItems = 8;
         private int _at;
 
         internal JsonValue ReadAll()
@@ -129,35 +127,51 @@ internal sealed class JsonValue
         private JsonValue ReadObject(int depth)
         {
             JsonValue value = Open(JsonValueKind.Object, depth);
-            value.Names = [];
-            value.Items = [];
+            string[] names = [];
+            JsonValue[] items = [];
+            int count = 0;
             for (bool isFirst = true; !Closes('}', isFirst); isFirst = false)
             {
                 if (Peek() != '"')
                 {
                     throw Unexpected("a field's name in quotes");
                 }
-                value.Names.Add(ReadString());
+                Put(ref names, count, ReadString());
                 SkipSpace();
                 if (Peek() != ':')
                 {
                     throw Unexpected("':'");
                 }
                 _at++;
-                value.Items.Add(ReadValue(depth));
+                Put(ref items, count++, ReadValue(depth));
             }
+            Array.Resize(ref names, count);
+            Array.Resize(ref items, count);
+            (value.Names, value.Items) = (names, items);
             return value;
         }
 
         private JsonValue ReadArray(int depth)
         {
             JsonValue value = Open(JsonValueKind.Array, depth);
-            value.Items = [];
+            JsonValue[] items = [];
+            int count = 0;
             for (bool isFirst = true; !Closes(']', isFirst); isFirst = false)
             {
-                value.Items.Add(ReadValue(depth));
+                Put(ref items, count++, ReadValue(depth));
             }
+            Array.Resize(ref items, count);
+            value.Items = items;
             return value;
+        }
+
+        private static void Put<T>(ref T[] array, int at, T item) where T : class
+        {
+            if (at == array.Length)
+            {
+                Array.Resize(ref array, Math.Max(FirstItems, at * 2));
+            }
+            array[at] = item;
         }
 
         private JsonValue Open(JsonValueKind kind, int depth)
@@ -263,6 +277,31 @@ internal sealed class JsonValue
                 }
             }
             ReadOnlySpan<byte> inside = text.AsSpan(start, _at++ - start);
+            return !hasEscapes && TryReadAscii(inside) is { } plain ? plain : ReadAny(inside, hasEscapes, start);
+        }
+
+        // Almost all strings, by a plain loop, as LinuxPath has it for names.
+        private static string? TryReadAscii(ReadOnlySpan<byte> inside)
+        {
+            const int Short = 256;
+            if (inside.Length > Short)
+            {
+                return null;
+            }
+            Span<char> characters = stackalloc char[Short];
+            for (int i = 0; i < inside.Length; i++)
+            {
+                if (inside[i] > sbyte.MaxValue)
+                {
+                    return null;
+                }
+                characters[i] = (char)inside[i];
+            }
+            return new string(characters[..inside.Length]);
+        }
+
+        private static string ReadAny(ReadOnlySpan<byte> inside, bool hasEscapes, int start)
+        {
             try
             {
                 return hasEscapes ? Unescape(inside, start) : s_strict.GetString(inside);

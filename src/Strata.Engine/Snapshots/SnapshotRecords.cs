@@ -85,7 +85,7 @@ internal sealed record StackLayer(Digest DiffId, string Tree, long Bytes, bool H
 /// <summary>snapshots/CHAIN-ID.json, bottom first.</summary>
 internal sealed record StackRecord(ImmutableArray<StackLayer> Layers)
 {
-    internal static StackRecord Read(JsonFields o) => o.Has("layers") ? new([.. o.Objects("layers").ConvertAll(StackLayer.Read)]) : throw o.Missing("layers");
+    internal static StackRecord Read(JsonFields o) => o.Has("layers") ? new(o.Objects("layers", StackLayer.Read)) : throw o.Missing("layers");
 
     internal static void Write(Utf8JsonWriter writer, StackRecord record) => writer.Objects("layers", record.Layers, StackLayer.Write);
 

@@ -7,14 +7,14 @@ namespace Strata.Tests.Cli;
 
 public sealed class CommandTableTests
 {
-    public static TheoryData<string> Names => [.. CommandTable.All.Select(c => c.Name)];
+    public static TheoryData<string> Names => [.. CommandTable.Names];
 
     [Theory]
     [MemberData(nameof(Names))]
     public void Every_command_can_be_made_and_says_what_it_is_for(string name)
     {
         using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
-        CommandEntry entry = CommandTable.TryCreate(name, context)!;
+        CommandEntry entry = CommandTable.TryCreate(name)!;
         Command command = entry.Create(context);
         Assert.Equal(name, command.Name);
         Assert.NotEmpty(entry.Summary);
@@ -33,7 +33,7 @@ public sealed class CommandTableTests
     public void Help_shows_an_example_of_every_command_and_of_every_part_of_it(string name)
     {
         using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
-        string[] parts = [.. CommandTable.TryCreate(name, context)!.Create(context).Parts.Select(s => s.Name)];
+        string[] parts = [.. CommandTable.TryCreate(name)!.Create(context).Parts.Select(s => s.Name)];
         foreach (string? part in parts.Append(null))
         {
             using var output = new StringWriter();
@@ -55,7 +55,7 @@ public sealed class CommandTableTests
         string line = example[example.IndexOf("strata ", StringComparison.Ordinal)..].Split(" | ")[0].Split(" >")[0].TrimEnd(')').Replace("$(strata ps -aq", "x", StringComparison.Ordinal);
         string[] words = [.. System.Text.RegularExpressions.Regex.Matches(line, @"'(?<w>[^']*)'|(?<w>\S+)").Select(m => m.Groups["w"].Value)];
         Assert.Equal((string[])["strata", name], words[..2]);
-        CommandEntry entry = CommandTable.TryCreate(name, context)!;
+        CommandEntry entry = CommandTable.TryCreate(name)!;
         Command command = entry.Create(context);
         Assert.Null(command.Parse(words[2..], entry.TakesCommand).Problem);
     }

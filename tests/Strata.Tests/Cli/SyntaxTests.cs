@@ -120,7 +120,7 @@ public sealed class SyntaxTests
     {
         string[] words = line.Split(' ');
         using var context = new CommandContext(new GlobalOptions { Root = "/nonexistent" });
-        CommandEntry entry = CommandTable.TryCreate(words[0], context)!;
+        CommandEntry entry = CommandTable.TryCreate(words[0])!;
         return entry.Create(context).Parse(words[1..], entry.TakesCommand);
     }
 }
