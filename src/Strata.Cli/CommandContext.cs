@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Text;
 using Strata.Cli.Output;
 using Strata.Linux;
 
@@ -15,14 +14,13 @@ internal sealed class CommandContext : IDisposable
     internal CommandContext(GlobalOptions global)
     {
         Global = global;
-        var utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
-        Out = new StreamWriter(StandardStream.OpenOutput(), utf8, bufferSize: 1 << 14) { AutoFlush = false };
-        Error = new StreamWriter(StandardStream.OpenError(), utf8, bufferSize: 1 << 10) { AutoFlush = true };
+        Out = new Utf8Writer(StandardStream.OpenOutput(), bufferBytes: 1 << 14);
+        Error = new Utf8Writer(StandardStream.OpenError(), bufferBytes: 1 << 10, autoFlush: true);
     }
 
     internal GlobalOptions Global { get; }
-    internal StreamWriter Out { get; }
-    internal StreamWriter Error { get; }
+    internal TextWriter Out { get; }
+    internal TextWriter Error { get; }
     internal static TimeProvider Time => TimeProvider.System;
 
     /// <summary>The engine; opening it makes the store where it is missing.</summary>

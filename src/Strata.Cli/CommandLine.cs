@@ -194,7 +194,7 @@ internal static class CommandLine
             switch (name)
             {
                 case "--root":
-                    global.Root = Path.GetFullPath(value);
+                    global.Root = LinuxPath.GetFull(value);
                     break;
                 case "--snapshotter":
                     global.Snapshotter = value;
@@ -216,8 +216,8 @@ internal static class CommandLine
 /// <summary>What is said before the command, or by the environment.</summary>
 internal sealed class GlobalOptions
 {
-    internal string Root { get; set; } = Environment.GetEnvironmentVariable("STRATA_ROOT") is { Length: > 0 } root ? root : "/var/lib/strata";
+    internal string Root { get; set; } = Host.GetVariable("STRATA_ROOT\0"u8) is { Length: > 0 } root ? root : "/var/lib/strata";
     internal string Runtime { get; set; } = "crun";
-    internal string? Snapshotter { get; set; } = Environment.GetEnvironmentVariable("STRATA_SNAPSHOTTER") is { Length: > 0 } asked ? asked : null;
+    internal string? Snapshotter { get; set; } = Host.GetVariable("STRATA_SNAPSHOTTER\0"u8) is { Length: > 0 } asked ? asked : null;
     internal bool Debug { get; set; }
 }

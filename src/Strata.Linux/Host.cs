@@ -9,6 +9,21 @@ public static unsafe class Host
     private const int UtsFieldBytes = 65; // struct utsname: six fields; sysname, nodename, release, version, machine, domain
     private static string? s_release;
 
+    /// <summary>A variable of the environment the process was started with, or null. For what every start asks: the base library's way costs more.</summary>
+    /// <param name="name">With a zero at its end.</param>
+    public static string? GetVariable(ReadOnlySpan<byte> name)
+    {
+        if (name is not [.., 0])
+        {
+            throw new ArgumentException("a name ends with a zero", nameof(name));
+        }
+        fixed (byte* start = name)
+        {
+            byte* value = Native.getenv(start);
+            return value is null ? null : LinuxPath.Decode(System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpanFromNullTerminated(value));
+        }
+    }
+
     /// <summary>geteuid(2).</summary>
     public static uint EffectiveUserId => Native.geteuid();
 

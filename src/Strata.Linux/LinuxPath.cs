@@ -16,10 +16,11 @@ public static class LinuxPath
     /// <summary>Bytes of a name, as text.</summary>
     public static string Decode(ReadOnlySpan<byte> name)
     {
-        if (TryDecodeAscii(name) is { } plain)
-        {
-            return plain;
-        }
+        return TryDecodeAscii(name) ?? DecodeAny(name);
+    }
+
+    private static string DecodeAny(ReadOnlySpan<byte> name)
+    {
         if (System.Text.Unicode.Utf8.IsValid(name))
         {
             return Encoding.UTF8.GetString(name);
@@ -99,6 +100,18 @@ public static class LinuxPath
             }
         }
         return [.. bytes];
+    }
+
+    /// <summary>The absolute path of a trusted one. A path that is one already, as most are, is returned as it is.</summary>
+    public static string GetFull(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        bool isPlain = path[0] == '/';
+        for (int i = 1; i < path.Length && isPlain; i++)
+        {
+            isPlain = path[i] != '\0' && (path[i - 1] != '/' || path[i] is not ('/' or '.'));
+        }
+        return isPlain ? path : Path.GetFullPath(path);
     }
 
     /// <summary>Compares as the bytes would compare: the order in which archives list their entries.</summary>

@@ -62,6 +62,9 @@ internal static unsafe partial class Native
 
     internal const uint STATX_BASIC_STATS = 0x7FF, STATX_MNT_ID = 0x1000;
 
+    [LibraryImport("libc")]
+    internal static partial byte* getenv(byte* name);
+
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint syscall(long number, nint a, nint b, nint c, nint d, nint e, nint f);
 

@@ -22,7 +22,7 @@ internal static class HistoryCommand
         command.SetAction(parsed =>
         {
             string text = parsed.GetValue(name)!;
-            ImageHistory history = context.Engine.TryGetHistory(text) ?? CommandContext.Await(context.Engine.GetHistoryAsync(text));
+            ImageHistory history = context.Engine.TryGetHistory(text) ?? Find(context, text);
             bool isFull = parsed.GetValue(full), isHuman = parsed.GetValue(human);
             DateTimeOffset now = CommandContext.Time.GetUtcNow();
             var lines = new Line[history.Rows.Count];
@@ -49,6 +49,9 @@ internal static class HistoryCommand
         });
         return command;
     }
+
+    // Of an image whose record an older version wrote, the layers are asked.
+    private static ImageHistory Find(CommandContext context, string text) => CommandContext.Await(context.Engine.GetHistoryAsync(text));
 
     private static void WriteTable(CommandContext context, Line[] lines, bool isHuman)
     {

@@ -24,17 +24,21 @@ internal static class ImagesCommand
             ListedImage[] images = context.Engine.ListImages();
             if (parsed.GetValue(pattern) is { } wanted)
             {
-                images = Array.FindAll(images, i => i.Reference is not null && Matches(i.Reference, wanted));
+                images = Select(images, wanted);
             }
             foreach (string text in parsed.GetValue(filter))
             {
-                images = CommandContext.Await(ImageFilter.ApplyAsync(context.Engine, images, text));
+                images = Filter(context, images, text);
             }
             Write(context, images, parsed.GetValue(quiet), parsed.GetValue(full), parsed.GetValue(digests), parsed.GetValue(format));
             return 0;
         });
         return command;
     }
+
+    private static ListedImage[] Select(ListedImage[] images, string pattern) => Array.FindAll(images, i => i.Reference is not null && Matches(i.Reference, pattern));
+
+    private static ListedImage[] Filter(CommandContext context, ListedImage[] images, string text) => CommandContext.Await(ImageFilter.ApplyAsync(context.Engine, images, text));
 
     private static void Write(CommandContext context, ListedImage[] images, bool quiet, bool full, bool digests, string? format)
     {

@@ -29,10 +29,11 @@ internal static class SafeText
         {
             first++;
         }
-        if (first == text.Length)
-        {
-            return text;
-        }
+        return first == text.Length ? text : EscapeFrom(first, text, keepLines);
+    }
+
+    private static string EscapeFrom(int first, string text, bool keepLines)
+    {
         StringBuilder safe = new(text, 0, first, text.Length + 16);
         for (int i = first; i < text.Length; i++)
         {

@@ -51,7 +51,9 @@ internal sealed class Command(string name, string description = "") : IEnumerabl
 
     /// <summary>Does it, to the end: this is the thread the program starts with, and it has nothing else to do.</summary>
     internal int Invoke(ParseResult parsed, CancellationToken cancellationToken)
-        => _plainAction is not null ? _plainAction(parsed) : _action!(parsed, cancellationToken).GetAwaiter().GetResult();
+        => _plainAction is not null ? _plainAction(parsed) : Await(parsed, cancellationToken);
+
+    private int Await(ParseResult parsed, CancellationToken cancellationToken) => _action!(parsed, cancellationToken).GetAwaiter().GetResult();
 
     /// <summary>Reads a command's words, those behind its name. A line that cannot be understood has a <see cref="ParseResult.Problem"/>.</summary>
     /// <param name="words">The words.</param>
@@ -62,6 +64,11 @@ internal sealed class Command(string name, string description = "") : IEnumerabl
         {
             return new Reading(this, words, 0, takesCommand).Read();
         }
+        return ParsePart(words, takesCommand);
+    }
+
+    private ParseResult ParsePart(string[] words, bool takesCommand)
+    {
         if (words.Length == 0)
         {
             return new ParseResult(this) { Problem = $"it needs one of {NamesOfParts()}" };

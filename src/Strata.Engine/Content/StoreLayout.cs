@@ -26,7 +26,7 @@ public sealed class StoreLayout
     public StoreLayout(string root)
     {
         ArgumentException.ThrowIfNullOrEmpty(root);
-        Root = Path.GetFullPath(root);
+        Root = Linux.LinuxPath.GetFull(root);
     }
 
 #pragma warning disable CS1591 // the drawing above says what they are

@@ -11,7 +11,6 @@ internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible,
     // What almost every store holds, so that opening one parses nothing.
     private static ReadOnlySpan<byte> Current => """{"version":1,"compatible":[],"readOnlyCompatible":[],"incompatible":[]}"""u8;
 
-
     /// <summary>Checks a store's meta.json, or makes a store.</summary>
     internal static void OpenOrCreate(StoreLayout layout)
     {
@@ -21,10 +20,14 @@ internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible,
             Create(layout);
             return;
         }
-        if (found.AsSpan().SequenceEqual(Current))
+        if (!found.AsSpan().SequenceEqual(Current))
         {
-            return;
+            Check(layout, found);
         }
+    }
+
+    private static void Check(StoreLayout layout, byte[] found)
+    {
         StoreMeta meta;
         try
         {

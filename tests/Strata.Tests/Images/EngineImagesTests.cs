@@ -56,9 +56,27 @@ public sealed class EngineImagesTests : IDisposable
         Descriptor blob = await _fixture.Content.WriteAsync(MediaTypes.OciConfig, OciJson.Serialize(config), Token);
         Descriptor manifest = await _fixture.Content.WriteAsync(MediaTypes.OciManifest, OciJson.Serialize(new ImageManifest(blob, [first.Layer, second.Layer]) { MediaType = MediaTypes.OciManifest }), Token);
         await _fixture.Images.SetAsync(ImageReference.Parse("h"), manifest, Token);
-        IReadOnlyList<HistoryRow> rows = await _engine.GetHistoryAsync(await _engine.ResolveImageAsync("h", Token), Token);
-        Assert.Equal([("COPY g /", 7L), ("ENV a=1", null), ("ADD 50M", 5000L)], rows.Select(r => (r.Entry.CreatedBy, r.Layer?.ContentBytes)));
+        (string?, int?, long)[] expected = [("COPY g /", 2, 7), ("ENV a=1", null, 0), ("ADD 50M", 1, 5000)];
+        Assert.Null(_engine.TryGetHistory("h")); // a record without the sizes of layers: they are asked
+        ImageHistory asked = await _engine.GetHistoryAsync("h", Token);
+        Assert.Equal(blob.Digest, asked.Id);
+        Assert.Equal(expected, asked.Rows.Select(Shown));
+        await _fixture.Images.SetAsync(ImageReference.Parse("h"), await _engine.MakeRecordAsync(manifest, Token), Token);
+        Assert.Equal(expected, _engine.TryGetHistory("h")!.Rows.Select(Shown));
     }
+
+    [Fact]
+    public async Task Layers_of_which_no_history_tells_are_shown_above_those_it_tells_of()
+    {
+        CommittedLayer first = await _fixture.LayerAsync([File("a", 1)]), second = await _fixture.LayerAsync([File("b", 2)]), third = await _fixture.LayerAsync([File("c", 3)]);
+        var config = new ImageConfig { Architecture = Platform.Host.Architecture, Os = Platform.Host.Os, RootFs = new RootFs("layers", [first.DiffId, second.DiffId, third.DiffId]), History = [new HistoryEntry { CreatedBy = "ADD a" }] };
+        Descriptor blob = await _fixture.Content.WriteAsync(MediaTypes.OciConfig, OciJson.Serialize(config), Token);
+        Descriptor manifest = await _fixture.Content.WriteAsync(MediaTypes.OciManifest, OciJson.Serialize(new ImageManifest(blob, [first.Layer, second.Layer, third.Layer]) { MediaType = MediaTypes.OciManifest }), Token);
+        await _fixture.Images.SetAsync(ImageReference.Parse("h"), manifest, Token);
+        Assert.Equal([(null, 3, 3), (null, 2, 2), ("ADD a", 1, 1)], (await _engine.GetHistoryAsync("h", Token)).Rows.Select(Shown));
+    }
+
+    private static (string?, int?, long) Shown(HistoryRow row) => (row.Entry.CreatedBy, row.Layer, row.Bytes);
 
     [Fact]
     public async Task A_name_is_taken_away_and_the_image_goes_with_its_last_name()
@@ -117,7 +135,7 @@ public sealed class EngineImagesTests : IDisposable
         await _fixture.Images.SetAsync(ImageReference.Parse("strange"), root, Token);
         await _fixture.ImageAsync("app:1", await _fixture.LayerAsync([File("f", 10)]));
 
-        Assert.Equal(2, _engine.ListImages().Count);
+        Assert.Equal(2, _engine.ListImages().Length);
         Assert.Single(await _engine.GetImageUsageAsync(Token));
         await _engine.PruneAsync(all: false, dryRun: false, Token);
         Assert.NotNull(_fixture.Content.TryGetSize(payload.Digest));
@@ -140,12 +158,12 @@ public sealed class EngineImagesTests : IDisposable
         await _fixture.Images.RemoveAsync(ImageReference.Parse("app:old"), Token);
 
         CollectResult told = await _engine.PruneAsync(all, dryRun: true, Token);
-        Assert.Equal(2, _engine.ListImages().Count);
+        Assert.Equal(2, _engine.ListImages().Length);
         Assert.NotNull(_fixture.Content.TryGetSize(unnamed.Layer.Digest));
         CollectResult done = await _engine.PruneAsync(all, dryRun: false, Token);
         Assert.Equal((done.Blobs, done.Bytes), (told.Blobs, told.Bytes));
         Assert.True(done.Bytes >= (all ? 180_000 : 70_000), $"{done.Bytes}");
-        Assert.Equal(all ? 0 : 1, _engine.ListImages().Count);
+        Assert.Equal(all ? 0 : 1, _engine.ListImages().Length);
         Assert.Null(_fixture.Content.TryGetSize(unnamed.Layer.Digest));
         Assert.Equal(!all, _fixture.Content.TryGetSize(named.Layer.Digest) is not null);
     }

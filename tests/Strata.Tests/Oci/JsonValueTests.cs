@@ -143,8 +143,8 @@ public sealed class JsonValueTests
                 }
                 break;
             case JsonValueKind.Array:
-                Assert.Equal(expected.GetArrayLength(), actual.Items.Count);
-                for (int i = 0; i < actual.Items.Count; i++)
+                Assert.Equal(expected.GetArrayLength(), actual.Items.Length);
+                for (int i = 0; i < actual.Items.Length; i++)
                 {
                     AssertSame(expected[i], actual.Items[i], shown);
                 }
