@@ -14,7 +14,7 @@ internal sealed class ArchiveFile : IDisposable
     private ArchiveFile(Stream plain, ChildProcess? decompressor)
     {
         (_plain, _decompressor) = (plain, decompressor);
-        Reader = new LayerReader(plain);
+        Reader = new LayerReader(plain) { PassesOverNameless = true };
     }
 
     /// <summary>Its entries.</summary>

@@ -13,7 +13,6 @@ public sealed class BuildSuiteTests : IDisposable
     // What the builder cannot do yet.
     private static readonly string[] s_waiting =
     [
-        "add-dir-not-dir", // an archive whose first entry has no name: the reader of archives refuses it, docker and buildah pass it over
         "buildkit-mount-from__Dockerfilemultistagefrom", // RUN --mount=type=bind,from=
         "buildkit-mount__Dockerfiletmpfs", // RUN --mount=type=tmpfs
         "cache-from-stage__Containerfile", // RUN --mount=type=bind,from=

@@ -120,6 +120,19 @@ public sealed class LayerReaderTests
     }
 
     [Fact]
+    public void An_empty_file_without_a_name_is_refused_in_a_layer_and_passed_over_where_that_is_asked_for()
+    {
+        byte[] tar = new RawTar().File("").File("a", "text").End();
+        using var layer = new LayerReader(new MemoryStream(tar));
+        Assert.Contains("the root must be a directory", Assert.Throws<StrataException>(layer.Read).Message, StringComparison.Ordinal);
+        using var archive = new LayerReader(new MemoryStream(tar)) { PassesOverNameless = true };
+        Assert.Equal("a", Assert.IsType<FileEntry>(archive.Read()).Path);
+        Assert.Null(archive.Read());
+        using var full = new LayerReader(new MemoryStream(new RawTar().File("", "text").End())) { PassesOverNameless = true };
+        Assert.Throws<StrataException>(full.Read);
+    }
+
+    [Fact]
     public void Names_of_any_bytes_are_kept()
     {
         byte[] name = [0xFF, (byte)'a', 0x80, (byte)'\n', 0xC3, 0xA4];
