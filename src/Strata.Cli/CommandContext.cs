@@ -26,6 +26,9 @@ internal sealed class CommandContext : IDisposable
     /// <summary>The engine; opening it makes the store where it is missing.</summary>
     internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line) });
 
+    /// <summary>Whether the engine was opened: a command whose words were wrong has not done anything.</summary>
+    internal bool HasEngine => _engine is not null;
+
     internal CancellationToken Cancellation
     {
         get

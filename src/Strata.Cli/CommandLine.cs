@@ -75,6 +75,22 @@ internal static class CommandLine
             int code = Usage(context, $"{entry.Name}: {problem}", $"strata {entry.Name} --help shows how it is used");
             return entry.IsContainer ? EngineFailed : code;
         }
+        int ended = Run(context, entry, parsed);
+        if (entry.Grows && context is { HasEngine: true, IsCancelled: false })
+        {
+            KeepBudget(context, parsed.IsQuiet);
+        }
+        return ended;
+    }
+
+    private static void KeepBudget(CommandContext context, bool isQuiet)
+    {
+        context.Out.Flush();
+        Budgets.KeepAsync(context, isQuiet).GetAwaiter().GetResult();
+    }
+
+    private static int Run(CommandContext context, CommandEntry entry, ParseResult parsed)
+    {
         try
         {
             return parsed.Command.Invoke(parsed, entry.IsListing ? CancellationToken.None : context.Cancellation);

@@ -19,6 +19,8 @@ internal sealed class CommandEntry(string name, Func<CommandContext, Command> cr
     internal bool IsContainer { get; init; }
     /// <summary>It reads and prints and is over: Ctrl-C may end it as it ends any program, with nothing to tidy up.</summary>
     internal bool IsListing { get; init; }
+    /// <summary>It makes the store grow: when it is over the store is brought within its limit, where it has one.</summary>
+    internal bool Grows { get; init; }
     /// <summary>The heading it stands under in the list.</summary>
     internal string Group { get; init; } = "";
 }
@@ -30,8 +32,8 @@ internal static class CommandTable
     internal static string[] Names { get; } =
     [
         "build", "lint", "bootstrap", "run", "create", "start", "stop", "kill", "wait", "ps", "rm", "logs", "diff", "commit", "export", "import", "mount",
-        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "save", "load", "pull", "push", "registry",
-        "system", "sharing", "info", "version", "completion",
+        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "save", "load", "pull", "push",
+        "registry", "system", "sharing", "info", "version", "completion",
     ];
 
     internal static IEnumerable<CommandEntry> All => Names.Select(n => TryCreate(n)!);
@@ -58,9 +60,9 @@ internal static class CommandTable
 
     private static CommandEntry? TryCreateBuild(string name) => name switch
     {
-        "build" => new(name, BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app .", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build" },
+        "build" => new(name, BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app .", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build", Grows = true },
         "lint" => new(name, LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile") { Group = "Build", IsListing = true },
-        "bootstrap" => new(name, BootstrapCommand.Create, "Make a base image from Debian's packages, or from a root file system", "strata bootstrap debian:bookworm", "strata bootstrap debian:trixie --include curl,ca-certificates", "strata bootstrap --rootfs ./rootfs -t mybase") { Group = "Build" },
+        "bootstrap" => new(name, BootstrapCommand.Create, "Make a base image from Debian's packages, or from a root file system", "strata bootstrap debian:bookworm", "strata bootstrap debian:trixie --include curl,ca-certificates", "strata bootstrap --rootfs ./rootfs -t mybase") { Group = "Build", Grows = true },
         _ => null,
     };
 
@@ -76,9 +78,9 @@ internal static class CommandTable
         "rm" => new(name, RmCommand.Create, "Remove containers", "strata rm box", "strata rm -f $(strata ps -aq)") { Group = "Containers" },
         "logs" => new(name, LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { Group = "Containers" },
         "diff" => new(name, DiffCommand.Create, "List what a container changed", "strata diff box") { Group = "Containers" },
-        "commit" => new(name, CommitCommand.Create, "Make an image from what a container changed", "strata commit -m 'with vim' box mine", "strata commit -c 'CMD [\"bash\"]' box mine:2") { Group = "Containers" },
+        "commit" => new(name, CommitCommand.Create, "Make an image from what a container changed", "strata commit -m 'with vim' box mine", "strata commit -c 'CMD [\"bash\"]' box mine:2") { Group = "Containers", Grows = true },
         "export" => new(name, ExportCommand.Create, "Write a file system as a tar", "strata export box | tar t", "strata export -o root.tar debian:bookworm") { Group = "Containers" },
-        "import" => new(name, ExportCommand.CreateImport, "Make an image of one layer from a tar", "strata import root.tar mybase", "tar c . | strata import - mybase") { Group = "Containers" },
+        "import" => new(name, ExportCommand.CreateImport, "Make an image of one layer from a tar", "strata import root.tar mybase", "tar c . | strata import - mybase") { Group = "Containers", Grows = true },
         "mount" => new(name, MountCommand.Create, "Mount the files of a container or image", "ls $(strata mount debian:bookworm)", "strata mount --ro box") { Group = "Containers" },
         "umount" => new(name, MountCommand.CreateUnmount, "Unmount what mount mounted", "strata umount box") { Group = "Containers" },
         _ => null,
@@ -96,9 +98,11 @@ internal static class CommandTable
         "verify" => new(name, AnalyzeCommand.CreateVerify, "Hash an image and its files again", "strata verify app") { Group = "Images" },
         "tag" => new(name, TagCommand.Create, "Give an image another name", "strata tag app 127.0.0.1:5000/app:1") { Group = "Images" },
         "rmi" => new(name, RmiCommand.Create, "Remove images", "strata rmi app", "strata rmi -f 3f53bb00af94") { Group = "Images" },
+        "pin" => new(name, PinCommand.Create, "Keep images from going by themselves", "strata pin debian:bookworm app:1") { Group = "Images" },
+        "unpin" => new(name, PinCommand.CreateUnpin, "Let pinned images go again", "strata unpin app:1") { Group = "Images" },
         "save" => new(name, SaveCommand.Create, "Write images into an archive", "strata save -o app.tar app", "strata save app | ssh host strata load", "strata save --format oci-dir -o ./layout app") { Group = "Images" },
-        "load" => new(name, SaveCommand.CreateLoad, "Take images from an archive", "strata load -i app.tar") { Group = "Images" },
-        "pull" => new(name, PullCommand.Create, "Bring an image here from a registry", "strata pull debian:bookworm", "strata pull 127.0.0.1:5000/app:1") { Group = "Images" },
+        "load" => new(name, SaveCommand.CreateLoad, "Take images from an archive", "strata load -i app.tar") { Group = "Images", Grows = true },
+        "pull" => new(name, PullCommand.Create, "Bring an image here from a registry", "strata pull debian:bookworm", "strata pull 127.0.0.1:5000/app:1") { Group = "Images", Grows = true },
         "push" => new(name, PullCommand.CreatePush, "Bring an image to a registry", "strata push 127.0.0.1:5000/app:1") { Group = "Images" },
         _ => null,
     };
@@ -106,7 +110,7 @@ internal static class CommandTable
     private static CommandEntry? TryCreateSystem(string name) => name switch
     {
         "registry" => new(name, RegistryCommand.Create, "Serve this store as a registry", "strata registry serve --addr 127.0.0.1:5000") { Group = "System" },
-        "system" => new(name, SystemCommand.Create, "Disk usage, pruning, checking", "strata system df", "strata system prune", "strata system check --deep") { Group = "System" },
+        "system" => new(name, SystemCommand.Create, "Disk usage, pruning, limits, checking", "strata system df", "strata system prune", "strata system budget --max-size 20GB --keep 72h", "strata system check --deep") { Group = "System" },
         "sharing" => new(name, SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
         "info" => new(name, InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },
         "version" => new(name, InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System", IsListing = true },

@@ -50,6 +50,7 @@ public sealed partial class Engine
         foreach (string text in images)
         {
             LocalImage image = await ResolveImageAsync(text, cancellationToken).ConfigureAwait(false);
+            Images.NoteUse(image.Reference, image.Record.Manifest.Digest);
             bool byName = image.Reference is { Tag: not null } && ImageReference.TryParse(text, out ImageReference? typed) && typed == image.Reference;
             found.Add((image.Descriptor, byName ? [image.Reference!] : []));
         }

@@ -128,6 +128,10 @@ public sealed partial class Engine
     private async ValueTask<BaseImage> ReadBaseAsync(ImageReference image, SourceSpan span, BuildRequest request, CancellationToken cancellationToken)
     {
         Descriptor? descriptor = request.Pull ? null : await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false);
+        if (descriptor is null && !request.Pull && await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false))
+        {
+            descriptor = await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false); // its name was only put aside
+        }
         try
         {
             descriptor ??= (await PullAsync(image, new PullOptions { Platform = request.Options.Platform }, cancellationToken).ConfigureAwait(false)).Descriptor;
@@ -140,10 +144,11 @@ public sealed partial class Engine
             };
         }
         (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
-        if (!IsNamed(descriptor.Digest))
+        if (!IsNamed(descriptor.Digest) && (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false) || !IsNamed(descriptor.Digest)))
         {
             throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile");
         }
+        Images.NoteUse(image, descriptor.Digest);
         return new BaseImage(image, manifestDescriptor, manifest, config);
     }
 

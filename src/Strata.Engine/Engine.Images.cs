@@ -14,6 +14,23 @@ public sealed partial class Engine
     /// <exception cref="StrataException">NotFound: no such image; Invalid: the text is no name, or an ID's beginning that fits several.</exception>
     public async ValueTask<LocalImage> ResolveImageAsync(string text, CancellationToken cancellationToken = default)
     {
+        try
+        {
+            return await ResolveOnceAsync(text, cancellationToken).ConfigureAwait(false);
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.NotFound)
+        {
+            // Its name may have been put aside for a moment, by somebody who looks whether it is in use.
+            if (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false))
+            {
+                throw;
+            }
+        }
+        return await ResolveOnceAsync(text, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<LocalImage> ResolveOnceAsync(string text, CancellationToken cancellationToken)
+    {
         (ImageReference? reference, ImageRecord record) = FindRecord(text);
         (Descriptor descriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(record.Manifest, Platform.Host, cancellationToken).ConfigureAwait(false);
         // What was pinned before its name went is kept; what had lost it by then may be gone, or go.
@@ -225,6 +242,7 @@ public sealed partial class Engine
     {
         using StoreLease lease = Content.AcquireLease("tag");
         LocalImage image = await ResolveImageAsync(source, cancellationToken).ConfigureAwait(false);
+        Images.NoteUse(image.Reference, image.Record.Manifest.Digest);
         await Images.SetAsync(target, image.Record, cancellationToken).ConfigureAwait(false);
     }
 

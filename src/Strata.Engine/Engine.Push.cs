@@ -14,6 +14,7 @@ public sealed partial class Engine
         options ??= new();
         using StoreLease lease = Content.AcquireLease("push");
         Descriptor named = await Images.ResolveAsync(reference, cancellationToken).ConfigureAwait(false);
+        Images.NoteUse(reference, named.Digest);
         Descriptor root = await WholeAsync(reference, named, options.Platform, cancellationToken).ConfigureAwait(false);
         RemoteRepository remote = Registries.GetRepository(reference);
         try

@@ -141,6 +141,7 @@ public sealed partial class Engine
         ArgumentNullException.ThrowIfNull(options);
         using StoreLease lease = Content.AcquireLease("run");
         LocalImage image = await ResolveImageAsync(options.Image, cancellationToken).ConfigureAwait(false);
+        Images.NoteUse(image.Reference, image.Record.Manifest.Digest);
         string id = ContainerStore.CreateId();
         ContainerRecord record = ContainerPlan.Resolve(options, image.Config, image.Descriptor, image.Manifest.Config.Digest, id, name: "", _options.Time.GetUtcNow());
         ContainerPlan.CheckKernel(options.Image, record.Labels, Host.KernelRelease);

@@ -21,19 +21,32 @@ public sealed partial class Engine
         CachedStep[] cached = includeCache ? [] : [.. cache.List()];
         int records = includeCache && !dryRun ? cache.Clear() : 0;
         cacheBytes -= includeCache ? dryRun ? 0 : FileSystems.GetDiskUsage(Layout.Cache) : 0;
+        CollectResult collected = await CollectAsync(images, containers, cached, dryRun, cancellationToken).ConfigureAwait(false);
+        return collected with { CacheRecords = records, Bytes = collected.Bytes + cacheBytes };
+    }
+
+    private async ValueTask<CollectResult> CollectAsync(Func<IReadOnlyList<ListedImage>> images, Func<IReadOnlyList<Containers.Container>> containers, CachedStep[] cached, bool dryRun, CancellationToken cancellationToken)
+    {
         IEnumerable<Descriptor> Roots() => [.. images().Select(i => i.Record.Manifest), .. containers().Select(c => c.Record.Manifest)];
         (int blobs, long bytes) = await GarbageCollector.CollectAsync(Content, Roots, cached.Select(c => c.Layer?.Digest).OfType<Digest>(), dryRun, cancellationToken).ConfigureAwait(false);
         (IReadOnlyList<string> layers, long treeBytes) = await CollectSnapshotsAsync(Roots, dryRun ? [.. containers().Select(c => c.Record.Id)] : null, cached, dryRun, cancellationToken).ConfigureAwait(false);
-        return new CollectResult(blobs, records, layers, bytes + treeBytes + cacheBytes);
+        return new CollectResult(blobs, 0, layers, bytes + treeBytes);
     }
 
     /// <summary>
     /// Removes stopped containers and images without names as well (with <paramref name="all"/> also those no container uses), then collects.
     /// <paramref name="dryRun"/> only says what would go.
     /// </summary>
-    public async ValueTask<CollectResult> PruneAsync(bool all, bool dryRun, CancellationToken cancellationToken = default)
+    public ValueTask<CollectResult> PruneAsync(bool all, bool dryRun, CancellationToken cancellationToken = default) => PruneAsync(new PruneOptions { All = all, DryRun = dryRun }, cancellationToken);
+
+    /// <summary>The same with what is to be spared. Pinned images always are.</summary>
+    public async ValueTask<CollectResult> PruneAsync(PruneOptions options, CancellationToken cancellationToken = default)
     {
-        Containers.Container[] stopped = [.. ListContainers().Where(c => c.State.Status != Strata.Containers.ContainerStatus.Running)];
+        ArgumentNullException.ThrowIfNull(options);
+        bool dryRun = options.DryRun;
+        StoreSettings settings = StoreSettings.Read(Layout);
+        bool IsOld(DateTimeOffset? made) => options.Until is not { } until || made is null || made < until;
+        Containers.Container[] stopped = [.. ListContainers().Where(c => c.State.Status != Strata.Containers.ContainerStatus.Running && IsOld(c.Record.Created))];
         long written = 0;
         foreach (string id in stopped.Select(c => c.Record.Id))
         {
@@ -47,8 +60,26 @@ public sealed partial class Engine
         Containers.Container[] left = dryRun ? [.. ListContainers().ExceptBy(stopped.Select(c => c.Record.Id), c => c.Record.Id)] : [.. ListContainers()];
         HashSet<Digest> used = [.. left.Select(c => c.Record.Manifest.Digest)];
         HashSet<Digest?> usedIds = [.. left.Select(c => (Digest?)c.Record.ImageId)];
-        ILookup<bool, ListedImage> images = ListImages().ToLookup(i => (all || i.Reference is null) && !used.Contains(i.Record.Manifest.Digest) && !usedIds.Contains(i.Record.Config));
-        foreach (ListedImage image in dryRun ? [] : images[true])
+        ILookup<bool, ListedImage> images = ListImages().ToLookup(i => (options.All || i.Reference is null) && IsOld(i.Record.Created) && !IsPinned(i, settings)
+            && !used.Contains(i.Record.Manifest.Digest) && !usedIds.Contains(i.Record.Config));
+        (CacheRecord[] kept, CacheRecord[] dropped, long droppedBytes) = await ChooseCacheAsync(options, images[false], left, cancellationToken).ConfigureAwait(false);
+        if (!dryRun)
+        {
+            await ForgetAsync(images[true], dropped, cancellationToken).ConfigureAwait(false);
+        }
+        if (options is { DryRun: false, Until: null, KeepStorage: null })
+        {
+            BuildCache.Open(Layout).Clear(); // also what cannot be read
+        }
+        // What was named, started or built meanwhile counts as well; a dry run has only what is left by its own account.
+        CollectResult collected = dryRun ? await CollectAsync(() => [.. images[false]], () => left, [.. kept.Select(k => k.Step)], dryRun: true, cancellationToken).ConfigureAwait(false)
+            : await CollectAsync(ListImages, ListContainers, [.. BuildCache.Open(Layout).List()], dryRun: false, cancellationToken).ConfigureAwait(false);
+        return collected with { CacheRecords = dropped.Length, Bytes = collected.Bytes + written + droppedBytes };
+    }
+
+    private async ValueTask ForgetAsync(IEnumerable<ListedImage> images, CacheRecord[] records, CancellationToken cancellationToken)
+    {
+        foreach (ListedImage image in images)
         {
             if (image.Reference is null)
             {
@@ -59,10 +90,10 @@ public sealed partial class Engine
                 await Images.RemoveAsync(image.Reference, cancellationToken).ConfigureAwait(false);
             }
         }
-        // What was named or started meanwhile counts as well; a dry run has only what is left by its own account.
-        CollectResult collected = dryRun ? await CollectAsync(() => [.. images[false]], () => left, dryRun: true, includeCache: true, cancellationToken).ConfigureAwait(false)
-            : await CollectAsync(dryRun: false, includeCache: true, cancellationToken).ConfigureAwait(false);
-        return collected with { Bytes = collected.Bytes + written };
+        foreach (CacheRecord record in records)
+        {
+            FileSystems.RemoveTree(record.Path);
+        }
     }
 
     /// <summary>Looks whether the store is whole.</summary>
@@ -177,6 +208,19 @@ public sealed partial class Engine
             }
         }
     }
+}
+
+/// <summary>What pruning takes and spares.</summary>
+public sealed record PruneOptions
+{
+    /// <summary>Images that no container uses, too, not only those without names.</summary>
+    public bool All { get; init; }
+    /// <summary>Only say what would go.</summary>
+    public bool DryRun { get; init; }
+    /// <summary>Only containers and images made before, and build cache used last before; null: all.</summary>
+    public DateTimeOffset? Until { get; init; }
+    /// <summary>So many bytes on disk of build cache stay, the most recently used; null: none.</summary>
+    public long? KeepStorage { get; init; }
 }
 
 /// <summary>What was removed.</summary>

@@ -37,6 +37,16 @@ public static unsafe class FileSystems
         return Native.LastErrno is Errno.ENOENT or Errno.ENOTDIR ? null : throw Native.Failure("stat", path);
     }
 
+    /// <summary>Sets the times of a trusted path's file to now, not followed. What is not there, or may not be written, stays as it is: false.</summary>
+    public static bool Touch(string path)
+    {
+        fixed (byte* name = PathBytes.Of(path, "utimensat"))
+        {
+            return Native.utimensat(Native.AT_FDCWD, name, null, Native.AT_SYMLINK_NOFOLLOW) == 0
+                || (Native.LastErrno is Errno.ENOENT or Errno.ENOTDIR or Errno.EROFS or Errno.EACCES or Errno.EPERM ? false : throw Native.Failure("utimensat", path));
+        }
+    }
+
     /// <summary>The names in a trusted directory, without "." and "..", unsorted; null where there is no such directory.</summary>
     public static IReadOnlyList<string>? TryGetNames(string path)
     {

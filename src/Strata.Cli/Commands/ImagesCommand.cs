@@ -16,7 +16,7 @@ internal static class ImagesCommand
         Option<bool> digests = Options.Flag("--digests", "show manifests' digests");
         Option<bool> quiet = Options.Flag("--quiet", "only IDs", "-q");
         Option<bool> full = Options.Flag("--no-trunc", "whole IDs");
-        Option<string[]> filter = Options.Values("--filter", "KEY=VALUE", "dangling, reference, before, since, label, until", "-f");
+        Option<string[]> filter = Options.Values("--filter", "KEY=VALUE", "dangling, reference, before, since, label, until, pinned", "-f");
         Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, table TEMPLATE, or json");
         var command = new Command("images") { pattern, all, digests, quiet, full, filter, format };
         command.SetAction(parsed =>
@@ -129,6 +129,9 @@ internal static class ImagesCommand
             {
                 case "dangling":
                     return Array.FindAll(images, i => i.Reference is null == value is "true" or "1");
+                case "pinned":
+                    Content.StoreSettings settings = Content.StoreSettings.Read(engine.Layout);
+                    return Array.FindAll(images, i => Engine.IsPinned(i, settings) == value is "true" or "1");
                 case "reference":
                     return Array.FindAll(images, i => i.Reference is not null && Matches(i.Reference, value));
                 case "before" or "since":
@@ -150,7 +153,7 @@ internal static class ImagesCommand
                     }
                     return [.. kept];
                 default:
-                    throw new StrataException(ErrorKind.Invalid, $"filter {filter}: there are dangling, reference, before, since, until and label");
+                    throw new StrataException(ErrorKind.Invalid, $"filter {filter}: there are dangling, reference, before, since, until, label and pinned");
             }
         }
     }

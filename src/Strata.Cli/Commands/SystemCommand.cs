@@ -8,10 +8,10 @@ using Strata.Server;
 
 namespace Strata.Cli.Commands;
 
-/// <summary><c>strata system df|prune|check</c>.</summary>
+/// <summary><c>strata system df|prune|budget|check</c>.</summary>
 internal static class SystemCommand
 {
-    internal static Command Create(CommandContext context) => new("system") { CreateUsage(context), CreatePrune(context), CreateCheck(context) };
+    internal static Command Create(CommandContext context) => new("system") { CreateUsage(context), CreatePrune(context), BudgetCommand.Create(context), CreateCheck(context) };
 
     private static Command CreateUsage(CommandContext context)
     {
@@ -65,9 +65,16 @@ internal static class SystemCommand
         Option<bool> all = Options.Flag("--all", "images that no container uses, too", "-a");
         Option<bool> force = Options.Flag("--force", "do not ask", "-f");
         Option<bool> dryRun = Options.Flag("--dry-run", "only say what would go");
-        var command = new Command("prune", "Remove stopped containers, images without names, the build cache, and what nobody needs") { all, force, dryRun };
+        Option<string?> keepStorage = Options.Value("--keep-storage", "SIZE", "so much build cache stays, the most recently used (5GB)");
+        Option<string[]> filter = Options.Values("--filter", "until=TIME", "only what was made (build cache: used) before a time, or so long ago (24h)");
+        var command = new Command("prune", "Remove stopped containers, images without names, the build cache, and what nobody needs") { all, force, dryRun, keepStorage, filter };
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            var options = new PruneOptions
+            {
+                All = parsed.GetValue(all), DryRun = parsed.GetValue(dryRun), Until = Until(parsed.GetValue(filter)),
+                KeepStorage = parsed.GetValue(keepStorage) switch { null => null, "0" => 0, string size => StoreSettings.ParseMaxSize(size, "--keep-storage") },
+            };
             if (!parsed.GetValue(force) && !parsed.GetValue(dryRun))
             {
                 if (!Terminal.IsTerminal(0))
@@ -80,11 +87,23 @@ internal static class SystemCommand
                     return 1;
                 }
             }
-            CollectResult result = await context.Engine.PruneAsync(parsed.GetValue(all), parsed.GetValue(dryRun), cancellationToken);
+            CollectResult result = await context.Engine.PruneAsync(options, cancellationToken);
             context.Out.WriteLine($"{(parsed.GetValue(dryRun) ? "Would reclaim" : "Total reclaimed space:")} {Sizes.Human(result.Bytes)}");
             return 0;
         });
         return command;
+    }
+
+    private static DateTimeOffset? Until(string[] filters)
+    {
+        DateTimeOffset? until = null;
+        foreach (string filter in filters)
+        {
+            string value = filter.StartsWith("until=", StringComparison.Ordinal) ? filter["until=".Length..] : throw new StrataException(ErrorKind.Invalid, $"filter {filter}: there is until=TIME");
+            until = value.Contains('-', StringComparison.Ordinal) && DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time) ? time
+                : CommandContext.Time.GetUtcNow() - StoreSettings.ParseDuration(value, $"filter {filter}");
+        }
+        return until;
     }
 
     private static Command CreateCheck(CommandContext context)

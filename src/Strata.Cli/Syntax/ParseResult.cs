@@ -19,6 +19,22 @@ internal sealed class ParseResult(Command command)
     /// <summary>Help was asked for.</summary>
     internal bool WantsHelp { get; set; }
 
+    /// <summary>Whether the command has <c>--quiet</c>, and was told so.</summary>
+    internal bool IsQuiet
+    {
+        get
+        {
+            foreach (Option option in Command.Options)
+            {
+                if (option is Option<bool> { Name: "--quiet" } quiet)
+                {
+                    return GetValue(quiet);
+                }
+            }
+            return false;
+        }
+    }
+
     internal T GetValue<T>(Option<T> option) => option.Read(ValuesOf(option));
 
     internal T GetValue<T>(Argument<T> argument) => argument.Read(ValuesOf(argument));

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Strata.Content;
+using Strata.Linux;
 using Strata.Oci;
 
 namespace Strata.Build;
@@ -42,6 +43,24 @@ public sealed class BuildCache
         AtomicFile.Write(PathOf(key), JsonFieldsWriter.Serialize(result, CachedStep.Write), durable: false);
     }
 
+    /// <summary>Notes that a record is used now: the time of its file.</summary>
+    public void NoteUse(CacheKey key) => FileSystems.Touch(PathOf(key));
+
+    /// <summary>All records with their files and when they were used last.</summary>
+    internal IReadOnlyList<CacheRecord> ListRecords()
+    {
+        var records = new List<CacheRecord>();
+        foreach (string name in FileSystems.TryGetNames(_steps) ?? [])
+        {
+            string path = Path.Combine(_steps, name);
+            if (Digest.TryParse("sha256:" + name, null, out Digest key) && TryFind(new CacheKey(key)) is { } step && FileSystems.TryGetStatus(path) is { } status)
+            {
+                records.Add(new CacheRecord(path, step, status.Modified.ToDate() ?? DateTimeOffset.MinValue));
+            }
+        }
+        return records;
+    }
+
     /// <summary>All records: what the collector must keep while they are here.</summary>
     public IEnumerable<CachedStep> List()
     {
@@ -75,6 +94,9 @@ public sealed class BuildCache
 
     private string PathOf(CacheKey key) => Path.Combine(_steps, key.Value.Hex.ToString());
 }
+
+/// <summary>A record's file, what it says, and when it was used.</summary>
+internal sealed record CacheRecord(string Path, CachedStep Step, DateTimeOffset LastUsed);
 
 /// <summary>What a step made. No layer: it changed no file.</summary>
 public sealed record CachedStep(DateTimeOffset? Created)

@@ -66,7 +66,7 @@ public static class GarbageCollector
             + new[] { layout.Images, layout.Snapshots, layout.Containers, layout.Cache }.Sum(folder => AtomicFile.Sweep(folder, recurse: true, dryRun));
 
     // A document that is not here or not readable marks nothing below it: system check tells of it, and a collector is no judge.
-    private static async ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
+    internal static async ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
     {
         if (!marked.Add(descriptor.Digest) || store.TryGetSize(descriptor.Digest) is null)
         {

@@ -18,6 +18,7 @@ namespace Strata.Content;
 /// leases/                         who is ingesting what (flock-held)
 /// ingest/                         half-written things, each below a folder that its process holds by flock
 /// trash/                          on its way out
+/// settings.json                   what the owner has decided: limit, pins
 /// </code>
 /// </summary>
 public sealed class StoreLayout
@@ -44,6 +45,7 @@ public sealed class StoreLayout
     public string Leases => Path.Combine(Root, "leases");
     public string Ingest => Path.Combine(Root, "ingest");
     public string Trash => Path.Combine(Root, "trash");
+    public string Settings => Path.Combine(Root, "settings.json");
     public string Blob(Digest digest) => Path.Combine(Blobs, digest.Algorithm.ToString(), digest.Hex[..2].ToString(), digest.Hex.ToString());
 #pragma warning restore CS1591
 

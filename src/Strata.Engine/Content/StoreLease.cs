@@ -53,7 +53,10 @@ public sealed class StoreLease : IDisposable
         }
     }
 
-    /// <summary>The pins of all living leases. The files of dead ones are removed.</summary>
+    /// <summary>The purpose of a lease that counts on the blobs it pins and on nothing else: a registry, which lives long and unpacks nothing.</summary>
+    public const string Registry = "registry";
+
+    /// <summary>The pins of all living leases, and how many of these may count on more than they pin. The files of dead ones are removed.</summary>
     internal static (HashSet<Digest> Pins, int Living) ReadAll(StoreLayout layout, StoreLease? own = null)
     {
         var pins = new HashSet<Digest>();
@@ -72,7 +75,7 @@ public sealed class StoreLease : IDisposable
                     continue;
                 }
             }
-            living++;
+            living += Path.GetFileName(path).StartsWith(Registry + "-", StringComparison.Ordinal) ? 0 : 1;
             foreach (string line in Encoding.ASCII.GetString(AtomicFile.TryRead(path, 1 << 30) ?? []).Split('\n'))
             {
                 if (Digest.TryParse(line, null, out Digest digest))

@@ -9,6 +9,9 @@ namespace Strata.Content;
 /// </summary>
 internal static class TrashFolder
 {
+    /// <summary>What the names of lock files start with.</summary>
+    internal const string LockName = ".lock";
+
     /// <summary>Makes trash/ where it is missing.</summary>
     internal static void Create(StoreLayout layout) => StoreDirectory.Create(layout.Trash, durable: false);
 
@@ -33,7 +36,7 @@ internal static class TrashFolder
     internal static async ValueTask<FileLock> LockAsync(StoreLayout layout, CancellationToken cancellationToken)
     {
         Create(layout);
-        return await FileLock.AcquireAsync(Path.Combine(layout.Trash, ".lock"), exclusive: true, cancellationToken).ConfigureAwait(false);
+        return await FileLock.AcquireAsync(Path.Combine(layout.Trash, LockName), exclusive: true, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Where a blob waits for the last look at the leases.</summary>
@@ -49,7 +52,7 @@ internal static class TrashFolder
         foreach (string left in Directory.Exists(layout.Trash) ? Directory.GetFileSystemEntries(layout.Trash) : [])
         {
             string name = Path.GetFileName(left);
-            if (name == ".lock" || (Digest.TryParse(name.Replace('-', ':'), null, out Digest digest) && needed.Contains(digest) && (dryRun || TryPutBack(layout, digest))))
+            if (name.StartsWith(LockName, StringComparison.Ordinal) || (Digest.TryParse(name.Replace('-', ':'), null, out Digest digest) && needed.Contains(digest) && (dryRun || TryPutBack(layout, digest))))
             {
                 continue;
             }

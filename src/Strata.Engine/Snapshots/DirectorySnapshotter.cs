@@ -262,6 +262,13 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         return true;
     }
 
+    /// <inheritdoc/>
+    public (IReadOnlyList<string> Layers, IReadOnlyList<string> Records) GetPaths(CommittedSnapshot snapshot)
+    {
+        ArgumentNullException.ThrowIfNull(snapshot);
+        return ([.. TreesOf([snapshot]).Select(t => Path.Combine(_layout.Trees, t)).Where(Directory.Exists)], [RecordPath(snapshot.ChainId, snapshot.Snapshotter)]);
+    }
+
     private async ValueTask RemoveAsync(CommittedSnapshot snapshot, CancellationToken cancellationToken)
     {
         if (!Directory.Exists(_layout.Trees))

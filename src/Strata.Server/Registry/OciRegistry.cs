@@ -19,7 +19,7 @@ public sealed class OciRegistry : IDisposable
         // Any repository of the namespace: the others are made of it.
         _root = ImageReference.ParseWithoutDefaultTag(Options.Namespace + "/x");
         Uploads = new UploadSessions(content, Options);
-        _lease = content.AcquireLease("registry");
+        _lease = content.AcquireLease(StoreLease.Registry);
     }
 
     internal ContentStore Content { get; }

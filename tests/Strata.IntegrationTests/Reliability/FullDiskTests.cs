@@ -74,7 +74,7 @@ public sealed class FullDiskTests(CrashScene scene)
     }
 
     // All but so many bytes: in smaller and smaller pieces, because the file's own extents need blocks as well.
-    private static async Task FillAsync(string path, long free)
+    internal static async Task FillAsync(string path, long free)
     {
         string folder = Path.GetDirectoryName(path)!;
         await using FileStream filler = new(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);

@@ -60,7 +60,7 @@ internal static class Programs
         }
     }
 
-    private static ChildStart Start(string program, IEnumerable<string> environment, string[] arguments) => new()
+    internal static ChildStart Start(string program, IEnumerable<string> environment, string[] arguments) => new()
     {
         Program = ChildProcess.FindProgram(program) ?? throw new InvalidOperationException($"{program} is not installed"),
         Arguments = arguments,

@@ -16,7 +16,7 @@ public abstract partial class SnapshotterContract : IDisposable
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     /// <summary>Opens the snapshotter of a store.</summary>
-    protected abstract ISnapshotter Open(Content.StoreLayout layout);
+    protected abstract ISnapshotter Open(Strata.Content.StoreLayout layout);
 
     public void Dispose()
     {
