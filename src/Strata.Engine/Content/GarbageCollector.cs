@@ -16,11 +16,11 @@ public static class GarbageCollector
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(roots);
         using FileLock? turn = dryRun ? null : await TrashFolder.LockAsync(store.Layout, cancellationToken).ConfigureAwait(false);
-        HashSet<Digest> marked = [.. keep, .. StoreLease.ReadAll(store.Layout).Pins];
+        HashSet<Digest> marked = [.. keep, .. StoreLease.ReadAll(store.Layout).Pins], walked = [];
         // Names after leases: who names something and then lets go of its lease is seen by one of the two looks.
         foreach (Descriptor root in roots())
         {
-            await MarkAsync(store, root, marked, cancellationToken).ConfigureAwait(false);
+            await MarkAsync(store, root, marked, walked, cancellationToken).ConfigureAwait(false);
         }
         int blobs = 0;
         long bytes = IngestFolder.Sweep(store.Layout, dryRun) + TrashFolder.Empty(store.Layout, marked, dryRun) + SweepRecords(store.Layout, dryRun);
@@ -65,16 +65,22 @@ public static class GarbageCollector
         => AtomicFile.Sweep(layout.Root, recurse: false, dryRun)
             + new[] { layout.Images, layout.Snapshots, layout.Containers, layout.Cache }.Sum(folder => AtomicFile.Sweep(folder, recurse: true, dryRun));
 
+    /// <summary>Marks a manifest and all that is below it.</summary>
+    internal static ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
+        => MarkAsync(store, descriptor, marked, [], cancellationToken);
+
     // A document that is not here or not readable marks nothing below it: system check tells of it, and a collector is no judge.
-    internal static async ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
+    private static async ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, HashSet<Digest> walked, CancellationToken cancellationToken)
     {
-        if (!marked.Add(descriptor.Digest) || store.TryGetSize(descriptor.Digest) is null)
+        marked.Add(descriptor.Digest);
+        // Not by its mark: a lease may have pinned it, and nothing yet of what is below it.
+        if (!walked.Add(descriptor.Digest) || store.TryGetSize(descriptor.Digest) is null)
         {
             return;
         }
         try
         {
-            await MarkChildrenAsync(store, descriptor, marked, cancellationToken).ConfigureAwait(false);
+            await MarkChildrenAsync(store, descriptor, marked, walked, cancellationToken).ConfigureAwait(false);
         }
         catch (StrataException e) when (e.Kind is ErrorKind.Corrupt or ErrorKind.Invalid)
         {
@@ -82,13 +88,13 @@ public static class GarbageCollector
         }
     }
 
-    private static async ValueTask MarkChildrenAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
+    private static async ValueTask MarkChildrenAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, HashSet<Digest> walked, CancellationToken cancellationToken)
     {
         if (MediaTypes.IsIndex(descriptor.MediaType))
         {
             foreach (Descriptor child in OciJson.ParseIndex(await store.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType).Manifests)
             {
-                await MarkAsync(store, child, marked, cancellationToken).ConfigureAwait(false);
+                await MarkAsync(store, child, marked, walked, cancellationToken).ConfigureAwait(false);
             }
         }
         else if (MediaTypes.IsManifest(descriptor.MediaType))
