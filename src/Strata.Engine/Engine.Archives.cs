@@ -68,6 +68,10 @@ public sealed partial class Engine
         var loaded = new List<(ImageReference?, Digest)>();
         foreach (ArchivedImage image in images)
         {
+            if (Images.FindManifests().Contains(image.Descriptor.Digest))
+            {
+                await HealAsync(image.Descriptor, cancellationToken).ConfigureAwait(false);
+            }
             ImageRecord record = await MakeRecordAsync(image.Descriptor, cancellationToken).ConfigureAwait(false);
             foreach (ImageReference name in image.Names)
             {

@@ -7,6 +7,7 @@ namespace Strata;
 public sealed partial class Engine
 {
     private const int KillSignal = 9;
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
     /// <summary>All containers and how they are, newest first.</summary>
     public IReadOnlyList<Container> ListContainers() => Containers.List();
@@ -85,13 +86,32 @@ public sealed partial class Engine
     public async ValueTask<string> RemoveContainerAsync(string nameOrId, bool force = false, bool removeVolumes = false, CancellationToken cancellationToken = default)
     {
         ContainerRecord record = Containers.Get(nameOrId);
-        using FileLock held = await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        using FileLock held = force ? await TakeAsync(record, cancellationToken).ConfigureAwait(false) : await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
         if (!force && Containers.GetState(record).Status == ContainerStatus.Running)
         {
             throw new StrataException(ErrorKind.Conflict, $"rm {record.Name}: it runs") { Hint = $"strata stop {record.Name}, or strata rm -f {record.Name}" };
         }
         await RemoveHeldAsync(record.Id, record, removeVolumes, cancellationToken).ConfigureAwait(false);
         return record.Id;
+    }
+
+    // Who starts or removes it has a moment to come to an end; then what runs in it is killed, so that he does. What still holds on is said, not waited for.
+    private async ValueTask<FileLock> TakeAsync(ContainerRecord record, CancellationToken cancellationToken)
+    {
+        for (int attempt = 0; attempt < 2; attempt++)
+        {
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            limit.CancelAfter(s_patience);
+            try
+            {
+                return await Containers.LockAsync(record.Id, limit.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                await HostCgroups.RemoveAsync(OciRuntime.CgroupOf(record.Id), cancellationToken).ConfigureAwait(false);
+            }
+        }
+        throw new StrataException(ErrorKind.Conflict, $"rm {record.Name}: another process is starting or removing it, and does not come to an end") { Hint = "find it: it names the container's lock in lsof or /proc/locks" };
     }
 
     // A stopped container goes; not one that somebody has started since, is starting or removing, or waits for: its answer is in it. False where it stays.
@@ -155,7 +175,16 @@ public sealed partial class Engine
         if (Containers.ReadStart(id) is { } start && start.BootId == LiveProcess.BootId)
         {
             LiveProcess.Signal(start.Pid, start.PidStarted, KillSignal);
-            await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            limit.CancelAfter(s_patience);
+            try
+            {
+                await WaitForEndAsync(start, limit.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                throw new StrataException(ErrorKind.Conflict, $"container {id[..12]}: its process {start.Pid} was killed and does not end") { Hint = "it waits for a device or a file system (state D in ps)" };
+            }
         }
         await Runner.CleanUpAsync(id, cancellationToken).ConfigureAwait(false);
         UnmountAt(id);

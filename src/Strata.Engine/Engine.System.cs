@@ -96,10 +96,6 @@ public sealed partial class Engine
         }
     }
 
-    /// <summary>Looks whether the store is whole.</summary>
-    public async ValueTask<IReadOnlyList<StoreProblem>> CheckAsync(bool deep, bool repair, CancellationToken cancellationToken = default)
-        => await StoreCheck.RunAsync(Content, Images, deep, repair, cancellationToken).ConfigureAwait(false);
-
     /// <summary>Hashes an image's documents, layers and unpacked files again: whether it is what it was when it was made.</summary>
     public async ValueTask<IReadOnlyList<StoreProblem>> VerifyAsync(LocalImage image, CancellationToken cancellationToken = default)
     {
@@ -116,7 +112,7 @@ public sealed partial class Engine
                 Stream blob = await Content.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
                 await using (blob.ConfigureAwait(false))
                 {
-                    problems.AddRange(TreeVerifier.Verify(blob, image.Config.RootFs.DiffIds[i], i >= hidden ? trees[i - hidden] : null, i + 1));
+                    problems.AddRange(TreeVerifier.Verify(blob, image.Config.RootFs.DiffIds[i], i >= hidden ? trees[i - hidden] : null, $"layer {i + 1}"));
                 }
             }
             catch (StrataException e)

@@ -28,7 +28,7 @@ public sealed class BuildCache
         byte[]? json = AtomicFile.TryRead(PathOf(key));
         try
         {
-            return json is null ? null : CachedStep.Read(JsonFields.Parse(json));
+            return json is null ? null : CachedStep.Read(SealedRecord.Parse(PlaceOf(key), json));
         }
         catch (JsonException)
         {
@@ -40,7 +40,7 @@ public sealed class BuildCache
     public void Put(CacheKey key, CachedStep result)
     {
         Directory.CreateDirectory(_steps);
-        AtomicFile.Write(PathOf(key), JsonFieldsWriter.Serialize(result, CachedStep.Write), durable: false);
+        AtomicFile.Write(PathOf(key), SealedRecord.Serialize(PlaceOf(key), result, CachedStep.Write), durable: false);
     }
 
     /// <summary>Notes that a record is used now: the time of its file.</summary>
@@ -77,6 +77,18 @@ public sealed class BuildCache
         }
     }
 
+    /// <summary>The paths of records that are not what was written, and what is wrong with them.</summary>
+    internal IEnumerable<(string Path, string Problem)> FindDamaged()
+    {
+        foreach (string path in Directory.Exists(_steps) ? Directory.GetFiles(_steps) : [])
+        {
+            if (Digest.TryParse("sha256:" + Path.GetFileName(path), null, out Digest key) && AtomicFile.TryRead(path) is { } json && (TryFind(new CacheKey(key)) is null || !SealedRecord.IsSealed(json)) && File.Exists(path))
+            {
+                yield return (path, "a record of the build cache that is not what was written there");
+            }
+        }
+    }
+
     /// <summary>Forgets all records; returns how many there were.</summary>
     public int Clear()
     {
@@ -91,6 +103,8 @@ public sealed class BuildCache
         }
         return records.Length;
     }
+
+    private static string PlaceOf(CacheKey key) => "steps/" + key.Value.Hex.ToString();
 
     private string PathOf(CacheKey key) => Path.Combine(_steps, key.Value.Hex.ToString());
 }

@@ -101,6 +101,9 @@ public sealed class Conmon
 /// <summary>A conmon that we started, and its first words.</summary>
 internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync) : IDisposable
 {
+    private const int LastLooks = 8; // in a row: what it wrote before is in the pipe by then
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(250), s_patience = TimeSpan.FromMinutes(1);
+
     /// <summary>The monitor itself. It ends after the container.</summary>
     public ChildProcess Process { get; } = process;
 
@@ -109,7 +112,9 @@ internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync) :
     public async ValueTask<int> ReadCreatedAsync(string program, CancellationToken cancellationToken)
     {
         using StreamReader reader = new(new FileStream(sync, FileAccess.Read, bufferSize: 0));
-        string? line = await reader.ReadLineAsync(cancellationToken).ConfigureAwait(false);
+        Task<string?> reading = reader.ReadLineAsync(cancellationToken).AsTask();
+        await WaitForWordsAsync(reading, cancellationToken).ConfigureAwait(false);
+        string? line = await reading.ConfigureAwait(false);
         if (line is null)
         {
             int exitCode = await Process.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -123,6 +128,45 @@ internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync) :
         }
         string said = words.RootElement.TryGetProperty("message", out JsonElement message) ? message.GetString() ?? "" : "";
         throw ContainerStartException.FromRuntime(said, program);
+    }
+
+    // Killed helpers say nothing, and a process that they leave may hold their pipes open: then nobody else would ever end this wait.
+    private async ValueTask WaitForWordsAsync(Task<string?> reading, CancellationToken cancellationToken)
+    {
+        int looks = 0;
+        for (TimeSpan waited = TimeSpan.Zero; await Task.WhenAny(reading, Task.Delay(s_look, cancellationToken)).ConfigureAwait(false) != reading; waited += s_look)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            bool hasEnded = LiveProcess.TryGetStart(Process.Id) is null;
+            looks = hasEnded || HasLostRuntime() ? looks + 1 : 0;
+            if (looks == LastLooks || waited > s_patience)
+            {
+                string who = hasEnded ? "conmon ended" : looks == LastLooks ? "the runtime ended" : string.Create(CultureInfo.InvariantCulture, $"nothing happened for {s_patience.TotalSeconds} s");
+                throw new ContainerStartException(125, $"{who} before the container was created");
+            }
+        }
+    }
+
+    // What conmon has below it is all in the container's process namespace: the runtime, which is not, has left it behind.
+    private bool HasLostRuntime()
+    {
+        int own = LiveProcess.NamespacesOf(Process.Id);
+        IReadOnlyList<int> children = LiveProcess.ChildrenOf(Process.Id);
+        return own > 0 && children.Count > 0 && children.All(c => LiveProcess.NamespacesOf(c) > own);
+    }
+
+    /// <summary>Kills the monitor and what it has below it.</summary>
+    public void KillAll()
+    {
+        const int Kill = 9;
+        foreach (int child in LiveProcess.ChildrenOf(Process.Id))
+        {
+            if (LiveProcess.TryGetStart(child) is { } started)
+            {
+                LiveProcess.Signal(child, started, Kill);
+            }
+        }
+        Process.Kill(Kill);
     }
 
     public void Dispose()

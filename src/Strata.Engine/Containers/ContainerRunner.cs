@@ -59,7 +59,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         await runtime.DeleteAsync(record.Id, CancellationToken.None).ConfigureAwait(false);
         if (monitor is not null)
         {
-            monitor.Process.Kill(Signals.Parse("KILL"));
+            monitor.KillAll();
             await monitor.Process.WaitAsync(CancellationToken.None).ConfigureAwait(false);
             monitor.Dispose();
         }

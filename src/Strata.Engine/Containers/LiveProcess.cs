@@ -28,6 +28,34 @@ internal static class LiveProcess
         return fields[0] is "Z" or "X" ? null : ulong.Parse(fields[22 - 3], CultureInfo.InvariantCulture);
     }
 
+    /// <summary>The children of a process's first thread; none where it is gone, or the kernel does not tell.</summary>
+    public static IReadOnlyList<int> ChildrenOf(int processId)
+    {
+        string id = processId.ToString(CultureInfo.InvariantCulture);
+        return TryReadProc($"/proc/{id}/task/{id}/children") is { } text
+            ? [.. text.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(c => int.Parse(c, CultureInfo.InvariantCulture))] : [];
+    }
+
+    /// <summary>In how many process namespaces it has a number, from ours down; 0 where it is gone. NSpid of proc_pid_status(5).</summary>
+    public static int NamespacesOf(int processId)
+    {
+        const string Key = "NSpid:";
+        string? line = TryReadProc(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/status"))?.Split('\n').FirstOrDefault(l => l.StartsWith(Key, StringComparison.Ordinal));
+        return line is null ? 0 : line[Key.Length..].Split('\t', StringSplitOptions.RemoveEmptyEntries).Length;
+    }
+
+    private static string? TryReadProc(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (IOException) // ENOENT, or ESRCH while reading
+        {
+            return null;
+        }
+    }
+
     /// <summary>Whether the process that was started then is alive.</summary>
     public static bool IsSame(int processId, ulong started) => TryGetStart(processId) == started;
 

@@ -4,8 +4,9 @@ using Strata.Oci;
 namespace Strata.Content;
 
 /// <summary>
-/// Mark and sweep over blobs: from the manifests that the caller names (of images, with and without names, and of containers). Living leases
-/// are read before marking and again after a blob was moved to trash/: what somebody has pinned meanwhile goes back. Nothing stops anybody.
+/// Mark and sweep over blobs: from the manifests that the caller names (of images, with and without names, and of containers) and the pins of living
+/// leases. Both are asked for again when victims are known, in a turn in which nobody finds or publishes a blob (<see cref="TrashFolder.LockSweepAsync"/>):
+/// who found one before has pinned it, or named it and let go of his lease; who comes later finds none. Nothing else waits for a collector.
 /// </summary>
 public static class GarbageCollector
 {
@@ -16,48 +17,54 @@ public static class GarbageCollector
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(roots);
         using FileLock? turn = dryRun ? null : await TrashFolder.LockAsync(store.Layout, cancellationToken).ConfigureAwait(false);
+        Digest[] kept = [.. keep];
+        HashSet<Digest> marked = await MarkAllAsync(store, roots, kept, cancellationToken).ConfigureAwait(false);
+        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + TrashFolder.Empty(store.Layout, marked, dryRun) + SweepRecords(store.Layout, dryRun);
+        List<Digest> victims = [.. store.List().Select(b => b.Digest).Where(d => !marked.Contains(d))];
+        if (victims.Count == 0)
+        {
+            return (0, bytes);
+        }
+        if (dryRun)
+        {
+            return (victims.Count, bytes + victims.Sum(d => FileSystems.GetDiskUsage(store.Layout.Blob(d))));
+        }
+        var moved = new List<Digest>();
+        using (FileLock sweep = await TrashFolder.LockSweepAsync(store.Layout, exclusive: true, cancellationToken).ConfigureAwait(false))
+        {
+            marked = await MarkAllAsync(store, roots, kept, cancellationToken).ConfigureAwait(false);
+            moved.AddRange(victims.Where(d => !marked.Contains(d) && TryMove(store.Layout, d)));
+        }
+        foreach (string trash in moved.Select(d => TrashFolder.PathOf(store.Layout, d)))
+        {
+            bytes += FileSystems.GetDiskUsage(trash);
+            FileSystems.RemoveTree(trash);
+        }
+        return (moved.Count, bytes);
+    }
+
+    // Names after leases: who names something and then lets go of its lease is seen by one of the two looks.
+    private static async ValueTask<HashSet<Digest>> MarkAllAsync(ContentStore store, Func<IEnumerable<Descriptor>> roots, IEnumerable<Digest> keep, CancellationToken cancellationToken)
+    {
         HashSet<Digest> marked = [.. keep, .. StoreLease.ReadAll(store.Layout).Pins], walked = [];
-        // Names after leases: who names something and then lets go of its lease is seen by one of the two looks.
         foreach (Descriptor root in roots())
         {
             await MarkAsync(store, root, marked, walked, cancellationToken).ConfigureAwait(false);
         }
-        int blobs = 0;
-        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + TrashFolder.Empty(store.Layout, marked, dryRun) + SweepRecords(store.Layout, dryRun);
-        foreach ((Digest digest, _) in store.List().ToList())
-        {
-            if (marked.Contains(digest))
-            {
-                continue;
-            }
-            string path = store.Layout.Blob(digest);
-            long size = FileSystems.GetDiskUsage(path);
-            if (dryRun || Sweep(store, digest, path))
-            {
-                blobs++;
-                bytes += size;
-            }
-        }
-        return (blobs, bytes);
+        return marked;
     }
 
-    private static bool Sweep(ContentStore store, Digest digest, string path)
+    private static bool TryMove(StoreLayout layout, Digest digest)
     {
-        string trash = TrashFolder.PathOf(store.Layout, digest);
         try
         {
-            Durability.Rename(path, trash, replace: true);
+            Durability.Rename(layout.Blob(digest), TrashFolder.PathOf(layout, digest), replace: true);
         }
         catch (LinuxException e) when (e.Errno is Errno.ENOENT)
         {
             return false; // a check has removed it
         }
         Fail.Point("collect.after-trash");
-        if (StoreLease.ReadAll(store.Layout).Pins.Contains(digest) && TrashFolder.TryPutBack(store.Layout, digest))
-        {
-            return false;
-        }
-        FileSystems.RemoveTree(trash);
         return true;
     }
 

@@ -24,6 +24,7 @@ public static class StoreCheck
         bool isReadable = CheckRecords(images, repair, problems);
         if (deep)
         {
+            CheckSeals(images, repair, problems);
             await HashAllAsync(store, repair, problems, cancellationToken).ConfigureAwait(false);
         }
         foreach (string stray in Directory.Exists(store.Layout.Blobs) ? Directory.EnumerateFiles(store.Layout.Blobs, "*", SearchOption.AllDirectories) : [])
@@ -77,6 +78,19 @@ public static class StoreCheck
             }
         }
         return repair || damaged.Count == 0;
+    }
+
+    // Who reads them reads them all the same: their words are whole, or their seal would be wrong.
+    private static void CheckSeals(ImageStore images, bool repair, List<StoreProblem> problems)
+    {
+        foreach (string path in images.FindUnsealed())
+        {
+            problems.Add(new StoreProblem(path, "a record without a seal", repair ? "sealed again" : "strata system check --deep --repair seals it again"));
+            if (repair)
+            {
+                images.SealAgain(path);
+            }
+        }
     }
 
     private static async ValueTask HashAllAsync(ContentStore store, bool repair, List<StoreProblem> problems, CancellationToken cancellationToken)

@@ -39,6 +39,15 @@ internal static class TrashFolder
         return await FileLock.AcquireAsync(Path.Combine(layout.Trash, LockName), exclusive: true, cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>
+    /// The turn in which blobs lose their names (exclusive), or in which one is looked for or published (shared) by who has pinned it before.
+    /// </summary>
+    internal static async ValueTask<FileLock> LockSweepAsync(StoreLayout layout, bool exclusive, CancellationToken cancellationToken)
+    {
+        Create(layout);
+        return await FileLock.AcquireAsync(Path.Combine(layout.Trash, ".sweep"), exclusive, cancellationToken).ConfigureAwait(false);
+    }
+
     /// <summary>Where a blob waits for the last look at the leases.</summary>
     internal static string PathOf(StoreLayout layout, Digest digest) => Path.Combine(layout.Trash, $"{digest.Algorithm}-{digest.Hex}");
 
@@ -52,7 +61,7 @@ internal static class TrashFolder
         foreach (string left in Directory.Exists(layout.Trash) ? Directory.GetFileSystemEntries(layout.Trash) : [])
         {
             string name = Path.GetFileName(left);
-            if (name.StartsWith(LockName, StringComparison.Ordinal) || (Digest.TryParse(name.Replace('-', ':'), null, out Digest digest) && needed.Contains(digest) && (dryRun || TryPutBack(layout, digest))))
+            if (name[0] == '.' || (Digest.TryParse(name.Replace('-', ':'), null, out Digest digest) && needed.Contains(digest) && (dryRun || TryPutBack(layout, digest))))
             {
                 continue;
             }

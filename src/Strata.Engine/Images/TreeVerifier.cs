@@ -14,9 +14,9 @@ namespace Strata.Images;
 internal static class TreeVerifier
 {
     private const int BufferBytes = 1 << 17;
-    private const string Advice = "the unpacked files were changed on disk: strata rmi and pull or build again";
+    private const string Advice = "the unpacked files were changed on disk: strata system check --deep --repair unpacks them again, and so does strata load of the image";
 
-    internal static List<StoreProblem> Verify(Stream blob, Digest diffId, string? tree, int number)
+    internal static List<StoreProblem> Verify(Stream blob, Digest diffId, string? tree, string layer)
     {
         using RootedDirectory? root = tree is null ? null : RootedDirectory.Open(tree);
         LayerMarks? marks = tree is null ? null : LayerMarks.TryRead(tree); // where the files do not say what is deleted
@@ -26,10 +26,10 @@ internal static class TreeVerifier
         {
             comparison.Add(entry, entry is FileEntry ? reader.Content : Stream.Null);
         }
-        List<StoreProblem> problems = [.. comparison.Finish().Select(p => new StoreProblem($"layer {number} /{p.Path}", p.What, Advice))];
+        List<StoreProblem> problems = [.. comparison.Finish().Select(p => new StoreProblem($"{layer} /{p.Path}", p.What, Advice))];
         if (reader.DiffId != diffId)
         {
-            problems.Add(new StoreProblem($"layer {number}", $"its plain tar is {reader.DiffId}, not {diffId}", "pull or build the image again"));
+            problems.Add(new StoreProblem(layer, $"its plain tar is {reader.DiffId}, not {diffId}", "pull or build the image again"));
         }
         return problems;
     }

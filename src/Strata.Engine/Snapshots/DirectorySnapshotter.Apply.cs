@@ -78,7 +78,7 @@ public abstract partial class DirectorySnapshotter
         }
         for (int i = chains.Count; i > 0; i--)
         {
-            if (TryRead(chains[i - 1]) is { } there)
+            if (TryReadWhole(chains[i - 1]) is { } there)
             {
                 return (there, i);
             }
@@ -158,7 +158,7 @@ public abstract partial class DirectorySnapshotter
     private string StageRecord(CommittedSnapshot top)
     {
         string record = _layout.NewIngestPath("snapshot");
-        AtomicFile.Write(record, JsonFieldsWriter.Serialize(StackRecord.Of(top), StackRecord.Write), durable: false);
+        AtomicFile.Write(record, SealedRecord.Serialize(SnapshotRecords.PlaceOf(RecordPath(top.ChainId, Name)), StackRecord.Of(top), StackRecord.Write), durable: false);
         Fail.Point("snapshot.before-sync");
         return record;
     }

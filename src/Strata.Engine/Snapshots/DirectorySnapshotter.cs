@@ -60,7 +60,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
     public async ValueTask<CommittedSnapshot?> TryGetAsync(IReadOnlyList<Digest> diffIds, CancellationToken cancellationToken = default)
     {
         using FileLock? names = await LockToLookAsync(cancellationToken).ConfigureAwait(false);
-        return ChainId.Of(diffIds) is { } chain ? TryRead(chain) : null;
+        return ChainId.Of(diffIds) is { } chain ? TryReadWhole(chain) : null;
     }
 
     /// <inheritdoc/>
@@ -314,7 +314,8 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         {
             throw new StrataException(ErrorKind.NotFound, $"snapshot {snapshot.ChainId}: it was removed");
         }
-        AtomicFile.Write(RecordPath(snapshot.ChainId, Name), JsonFieldsWriter.Serialize(StackRecord.Of(snapshot), StackRecord.Write));
+        string path = RecordPath(snapshot.ChainId, Name);
+        AtomicFile.Write(path, SealedRecord.Serialize(SnapshotRecords.PlaceOf(path), StackRecord.Of(snapshot), StackRecord.Write));
     }
 
     private LayerTree? FindFitting(CommittedSnapshot? parent, Digest diffId)
@@ -335,7 +336,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         string name = _trees.TryFind(_trees.NameOf(diffId)) is null ? _trees.NameOf(diffId) : _trees.NameOfChain(ChainId.Of(snapshot.Parent?.ChainId, diffId));
         var tree = new LayerTree(name, _layout.NewIngestPath("tree"), record, IsStaged: true);
         Directory.CreateDirectory(tree.Folder);
-        LayerTrees.WriteRecord(tree.Folder, tree.Record);
+        LayerTrees.WriteRecord(tree.Folder, tree.Name, tree.Record);
         return tree;
     }
 
@@ -372,7 +373,20 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
 
     private CommittedSnapshot? TryRead(Digest chain, string snapshotter)
         => AtomicFile.TryRead(RecordPath(chain, snapshotter), int.MaxValue) is { } json
-            && SnapshotRecords.Parse(json, StackRecord.Read, $"snapshot {chain}").ToSnapshot(snapshotter) is { } top && IsWhole(top) ? top : null;
+            && SnapshotRecords.Parse(json, StackRecord.Read, $"snapshot {chain}", SnapshotRecords.PlaceOf(RecordPath(chain, snapshotter))).ToSnapshot(snapshotter) is { } top && IsWhole(top) ? top : null;
+
+    // To whom a damaged record is as good as none: the layers are unpacked anew, and it is written anew.
+    private CommittedSnapshot? TryReadWhole(Digest chain)
+    {
+        try
+        {
+            return TryRead(chain);
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.Corrupt)
+        {
+            return null;
+        }
+    }
 
     private ActiveRecord? TryReadActive(string key)
         => AtomicFile.TryRead(Path.Combine(ActivePath(key), "snapshot.json")) is { } json

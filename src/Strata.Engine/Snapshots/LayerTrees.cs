@@ -43,9 +43,16 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
     internal LayerTree? TryFind(string name)
     {
         string folder = Path.Combine(layout.Trees, name);
-        return AtomicFile.TryRead(Path.Combine(folder, "tree.json")) is { } json && Directory.Exists(FilesOf(name))
-            ? new LayerTree(name, folder, SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}"), IsStaged: false)
-            : null;
+        try
+        {
+            return AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is { } json && Directory.Exists(FilesOf(name))
+                ? new LayerTree(name, folder, SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name), IsStaged: false)
+                : null;
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.Corrupt)
+        {
+            return null; // as good as none: the layer is unpacked anew
+        }
     }
 
     /// <summary>Unpacks a layer into a staged tree; null where it has hard links to files below and <paramref name="below"/> is null.</summary>
@@ -68,7 +75,7 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
                 throw new DigestMismatchException(diffId, reader.DiffId, "layer");
             }
             var record = TreeRecord.Of(tree);
-            WriteRecord(staging, record);
+            WriteRecord(staging, name, record);
             isWhole = true;
             return new LayerTree(name, staging, record, IsStaged: true);
         }
@@ -81,8 +88,9 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
         }
     }
 
-    internal static void WriteRecord(string folder, TreeRecord record)
-        => AtomicFile.Write(Path.Combine(folder, "tree.json"), JsonFieldsWriter.Serialize(record, TreeRecord.Write), durable: false);
+    /// <summary>Writes the record of a tree that will be published as <paramref name="name"/>.</summary>
+    internal static void WriteRecord(string folder, string name, TreeRecord record)
+        => AtomicFile.Write(Path.Combine(folder, "tree.json"), SealedRecord.Serialize(name, record, TreeRecord.Write), durable: false);
 
     /// <summary>
     /// Whether a tree that was made without a look at what is below shows on <paramref name="below"/> what the layer means: directories that it has

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -120,11 +121,15 @@ internal static class SnapshotRecords
         }
     }
 
-    internal static T Parse<T>(byte[] json, Func<JsonFields, T> read, string what)
+    /// <summary>The place that is sealed into a record of a snapshot.</summary>
+    internal static string PlaceOf(string path) => "snapshots/" + Path.GetFileName(path);
+
+    /// <summary>Reads a record; with a place, one that has a seal.</summary>
+    internal static T Parse<T>(byte[] json, Func<JsonFields, T> read, string what, string? place = null)
     {
         try
         {
-            return read(JsonFields.Parse(json));
+            return read(place is null ? JsonFields.Parse(json) : SealedRecord.Parse(place, json));
         }
         catch (JsonException e)
         {

@@ -86,6 +86,26 @@ public sealed class KillTests(CrashScene scene)
         log.AssertClean(cases.Count);
     }
 
+    // crun and conmon rename files as strata does not: by rename(2). Which of the two dies is theirs to decide.
+    [Fact]
+    public async Task A_helper_that_is_killed_keeps_nobody_waiting()
+    {
+        Assert.SkipUnless(Tracer.IsInstalled, "strace is not installed");
+        var log = new TrialLog("killed helpers");
+        (string Call, int K)[] cases = [.. from call in CrashScene.IsLong ? ["rename", "mkdir", "openat", "write", "mount", "execve"] : new[] { "rename" } from k in Enumerable.Range(1, CrashScene.IsLong && call != "rename" ? 12 : 2) select (call, k)];
+        CrashCommand run = scene.Commands.Single(c => c.Name == "run");
+        await Parallel.ForEachAsync(cases, CrashScene.AtOnce, async (item, _) =>
+        {
+            string root = await scene.CopyAsync();
+            Traced traced = await Tracer.KillAsync(root, run, item.Call, item.K);
+            List<string> faults = traced.Outcome.Code == -1 ? [$"run: {traced.Outcome.Err}"] : [];
+            faults.AddRange(await StoreInspector.FindFaultsAsync(root, run, isThorough: false));
+            log.Add($"run with a helper killed at {item.Call} {item.K}", traced.Touched ? "killed" : "ended", faults);
+            CrashScene.Forget(root);
+        });
+        log.AssertClean(cases.Length);
+    }
+
     // The instrument itself: a command that nothing kills leaves nothing behind either, and a store that is damaged is called bad.
     [Fact]
     public async Task The_inspector_finds_nothing_after_a_quiet_end_and_something_after_damage()
