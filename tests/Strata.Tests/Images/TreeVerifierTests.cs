@@ -89,6 +89,6 @@ public sealed class TreeVerifierTests : IDisposable
     private async Task<List<StoreProblem>> VerifyAsync(CommittedLayer layer, string? tree)
     {
         await using Stream blob = await _fixture.Content.OpenAsync(layer.Layer, TestContext.Current.CancellationToken);
-        return TreeVerifier.Verify(blob, layer.DiffId, tree, 1);
+        return TreeVerifier.Verify(blob, layer.DiffId, tree, "layer 1");
     }
 }
