@@ -32,7 +32,7 @@ internal static class CommandLine
         catch (IOException e)
         {
             // An answer that nobody got is no success; a reader that has read enough is no failure of ours.
-            return CommandContext.IsReaderGone(e) ? ReaderGone : Report(context, "write standard output", e.Message, code == 0 ? 1 : code);
+            return CommandContext.IsReaderGone(e) ? ReaderGone : Report(context, e.Message, code == 0 ? 1 : code);
         }
     }
 
@@ -149,9 +149,9 @@ internal static class CommandLine
         return code;
     }
 
-    private static int Report(CommandContext context, string act, string message, int code)
+    private static int Report(CommandContext context, string message, int code)
     {
-        context.Error.WriteLine($"strata: {act}: {SafeText.Escape(OneLine(message))}");
+        context.Error.WriteLine($"strata: {SafeText.Escape(OneLine(message))}");
         return code;
     }
 

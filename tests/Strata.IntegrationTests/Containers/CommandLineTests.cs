@@ -39,6 +39,16 @@ public sealed class CommandLineTests(ContainerStoreFixture store) : IClassFixtur
         store.AssertNothingLeft();
     }
 
+    [Theory]
+    [InlineData("images", "/dev/full", 1, "strata: write standard output: No space left on device (ENOSPC)")]
+    [InlineData("--help", "/dev/full", 1, "strata: write standard output: No space left on device (ENOSPC)")]
+    [InlineData("images", "/dev/null", 0, "")]
+    public async Task An_answer_that_cannot_be_written_is_no_success(string words, string output, int code, string error)
+    {
+        ChildResult result = await ChildProcess.RunAsync(Shell($"{Line(words)} > {output}"), cancellationToken: Cancel);
+        Assert.Equal((code, error), (result.ExitCode, result.ErrorText.TrimEnd()));
+    }
+
     [Fact]
     public async Task Streams_go_through_pipes()
     {
