@@ -77,12 +77,12 @@ public sealed class BuildCache
         }
     }
 
-    /// <summary>The paths of records that are not what was written, and what is wrong with them.</summary>
+    /// <summary>The paths of records that are not what was written, and what is wrong with them. An empty one is what a power cut leaves of one: a miss.</summary>
     internal IEnumerable<(string Path, string Problem)> FindDamaged()
     {
         foreach (string path in Directory.Exists(_steps) ? Directory.GetFiles(_steps) : [])
         {
-            if (Digest.TryParse("sha256:" + Path.GetFileName(path), null, out Digest key) && AtomicFile.TryRead(path) is { } json && (TryFind(new CacheKey(key)) is null || !SealedRecord.IsSealed(json)) && File.Exists(path))
+            if (Digest.TryParse("sha256:" + Path.GetFileName(path), null, out Digest key) && AtomicFile.TryRead(path) is { Length: > 0 } json && (TryFind(new CacheKey(key)) is null || !SealedRecord.IsSealed(json)) && File.Exists(path))
             {
                 yield return (path, "a record of the build cache that is not what was written there");
             }
