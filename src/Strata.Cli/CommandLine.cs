@@ -191,18 +191,22 @@ internal static class CommandLine
         int i = 0;
         for (; i < args.Length && args[i].StartsWith("--", StringComparison.Ordinal); i++)
         {
-            int sign = args[i].IndexOf('=', StringComparison.Ordinal);
-            string name = sign < 0 ? args[i] : args[i][..sign];
             if (args[i] == "--debug")
             {
                 global.Debug = true;
                 continue;
             }
+            int sign = 2;
+            while (sign < args[i].Length && args[i][sign] != '=')
+            {
+                sign++;
+            }
+            string name = args[i][..sign];
             if (name is not ("--root" or "--runtime" or "--snapshotter"))
             {
                 break;
             }
-            string? value = sign >= 0 ? args[i][(sign + 1)..] : ++i < args.Length ? args[i] : null;
+            string? value = sign < args[i].Length ? args[i][(sign + 1)..] : ++i < args.Length ? args[i] : null;
             if (string.IsNullOrEmpty(value))
             {
                 return $"{name} needs a value";

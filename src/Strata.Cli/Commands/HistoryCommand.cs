@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
@@ -51,6 +52,7 @@ internal static class HistoryCommand
     }
 
     // Of an image whose record an older version wrote, the layers are asked.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static ImageHistory Find(CommandContext context, string text) => CommandContext.Await(context.Engine.GetHistoryAsync(text));
 
     private static void WriteTable(CommandContext context, Line[] lines, bool isHuman)
@@ -63,6 +65,7 @@ internal static class HistoryCommand
         table.Write(context.Out);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void WriteFormatted(CommandContext context, string template, Line[] lines) => Formatted.Write(context.Out, template, lines.Select(l => l.ToJson()));
 
     private sealed class Line

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
@@ -36,8 +37,11 @@ internal static class ImagesCommand
         return command;
     }
 
+    // What is needed now and then stays a method of its own, whose types are loaded when it is called.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static ListedImage[] Select(ListedImage[] images, string pattern) => Array.FindAll(images, i => i.Reference is not null && Matches(i.Reference, pattern));
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static ListedImage[] Filter(CommandContext context, ListedImage[] images, string text) => CommandContext.Await(ImageFilter.ApplyAsync(context.Engine, images, text));
 
     private static void Write(CommandContext context, ListedImage[] images, bool quiet, bool full, bool digests, string? format)
@@ -75,6 +79,7 @@ internal static class ImagesCommand
         table.Write(context.Out);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void WriteIds(CommandContext context, ListedImage[] images, bool full)
     {
         foreach (string id in images.Select(i => Id(i, full)).Distinct())
@@ -83,6 +88,7 @@ internal static class ImagesCommand
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void WriteFormatted(CommandContext context, ListedImage[] images, bool full, string format, DateTimeOffset now)
         => Formatted.Write(context.Out, format, images.Select(i => (JsonNode)Describe(i, full, now)));
 

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Runtime.CompilerServices;
 
 namespace Strata.Cli.Syntax;
 
@@ -53,6 +54,7 @@ internal sealed class Command(string name, string description = "") : IEnumerabl
     internal int Invoke(ParseResult parsed, CancellationToken cancellationToken)
         => _plainAction is not null ? _plainAction(parsed) : Await(parsed, cancellationToken);
 
+    [MethodImpl(MethodImplOptions.NoInlining)] // its types are for those that wait
     private int Await(ParseResult parsed, CancellationToken cancellationToken) => _action!(parsed, cancellationToken).GetAwaiter().GetResult();
 
     /// <summary>Reads a command's words, those behind its name. A line that cannot be understood has a <see cref="ParseResult.Problem"/>.</summary>
