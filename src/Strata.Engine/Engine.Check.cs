@@ -20,14 +20,6 @@ public sealed partial class Engine
         {
             return problems;
         }
-        foreach ((string path, string problem) in BuildCache.Open(Layout).FindDamaged())
-        {
-            problems.Add(new StoreProblem(path, problem, repair ? "removed; the step is done again" : "nobody uses it; the step is done again"));
-            if (repair)
-            {
-                AtomicFile.Delete(path);
-            }
-        }
         (IReadOnlyList<(Descriptor Layer, Digest DiffId)[]> images, Dictionary<Digest, Descriptor> layers) = await ReadLayersAsync(repair, cancellationToken).ConfigureAwait(false);
         SnapshotCheck check = await CheckTreesAsync(layers, chains: null, cancellationToken).ConfigureAwait(false);
         problems.AddRange(check.Problems);
