@@ -32,7 +32,7 @@ internal static class CommandTable
     internal static string[] Names { get; } =
     [
         "build", "lint", "bootstrap", "run", "create", "start", "stop", "kill", "wait", "ps", "rm", "logs", "diff", "commit", "export", "import", "mount",
-        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "save", "load", "pull", "push",
+        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "unpack", "save", "load", "pull", "push",
         "registry", "system", "sharing", "info", "version", "completion",
     ];
 
@@ -92,7 +92,7 @@ internal static class CommandTable
         "history" => new(name, HistoryCommand.Create, "Show which instruction added what", "strata history app") { Group = "Images", IsListing = true },
         "inspect" => new(name, InspectCommand.Create, "Show all that is known of images and containers", "strata inspect app", "strata inspect -f '{{json .Config.Env}}' app") { Group = "Images", IsListing = true },
         "layers" => new(name, LayersCommand.Create, "Show what each layer added, changed and deleted", "strata layers app", "strata layers -v app") { Group = "Images" },
-        "layer" => new(name, LayersCommand.CreateLayer, "List the entries of one layer", "strata layer ls app 2") { Group = "Images" },
+        "layer" => new(name, LayersCommand.CreateLayer, "List the entries of one layer, or unpack one", "strata layer ls app 2", "strata layer unpack layer.tar.gz ./files") { Group = "Images" },
         "where" => new(name, WhereCommand.Create, "Say which layer answers a read of a path", "strata where app /etc/passwd") { Group = "Images", IsListing = true },
         "analyze" => new(name, AnalyzeCommand.Create, "Say which bytes of an image nobody can see", "strata analyze app", "strata analyze --format '{{.WastedBytes}}' app") { Group = "Images" },
         "verify" => new(name, AnalyzeCommand.CreateVerify, "Hash an image and its files again", "strata verify app") { Group = "Images" },
@@ -100,6 +100,7 @@ internal static class CommandTable
         "rmi" => new(name, RmiCommand.Create, "Remove images", "strata rmi app", "strata rmi -f 3f53bb00af94") { Group = "Images" },
         "pin" => new(name, PinCommand.Create, "Keep images from going by themselves", "strata pin debian:bookworm app:1") { Group = "Images" },
         "unpin" => new(name, PinCommand.CreateUnpin, "Let pinned images go again", "strata unpin app:1") { Group = "Images" },
+        "unpack" => new(name, UnpackCommand.Create, "Put an image's files into a folder", "strata unpack debian:bookworm ./rootfs") { Group = "Images" },
         "save" => new(name, SaveCommand.Create, "Write images into an archive", "strata save -o app.tar app", "strata save app | ssh host strata load", "strata save --format oci-dir -o ./layout app") { Group = "Images" },
         "load" => new(name, SaveCommand.CreateLoad, "Take images from an archive", "strata load -i app.tar") { Group = "Images", Grows = true },
         "pull" => new(name, PullCommand.Create, "Bring an image here from a registry", "strata pull debian:bookworm", "strata pull 127.0.0.1:5000/app:1") { Group = "Images", Grows = true },

@@ -1,6 +1,5 @@
 using Strata.Content;
 using Strata.Images;
-using Strata.Linux;
 using Strata.Oci;
 
 namespace Strata;
@@ -21,26 +20,7 @@ public sealed partial class Engine
     {
         using StoreLease lease = Content.AcquireLease("save");
         IReadOnlyList<(Descriptor, IReadOnlyList<ImageReference>)> found = await FindAsync(images, cancellationToken).ConfigureAwait(false);
-        string target = Path.GetFullPath(folder), parent = Path.GetDirectoryName(target) ?? "/", temporary = Path.Combine(parent, $".{Path.GetFileName(target)}.{Guid.NewGuid():n}");
-        if (File.Exists(target) || (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()))
-        {
-            throw new StrataException(ErrorKind.Conflict, $"save {folder}: something is there already") { Hint = "name a folder that is empty, or is not there" };
-        }
-        if (!Directory.Exists(parent))
-        {
-            throw new StrataException(ErrorKind.NotFound, $"save {folder}: there is no directory {parent}");
-        }
-        try
-        {
-            Directory.CreateDirectory(temporary);
-            await ArchiveWriter.WriteFolderAsync(Content, found, temporary, cancellationToken).ConfigureAwait(false);
-            Durability.Rename(temporary, target, replace: true); // an empty folder may be in its place
-            Durability.SyncDirectory(parent);
-        }
-        finally
-        {
-            FileSystems.RemoveTree(temporary); // not there any more where all went well
-        }
+        await FolderOutput.WriteAsync("save", folder, files => ArchiveWriter.WriteFolderAsync(Content, found, files, cancellationToken)).ConfigureAwait(false);
     }
 
     private async ValueTask<IReadOnlyList<(Descriptor, IReadOnlyList<ImageReference>)>> FindAsync(IReadOnlyList<string> images, CancellationToken cancellationToken)

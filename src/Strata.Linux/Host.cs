@@ -58,6 +58,21 @@ public static unsafe class Host
     /// <summary>umask(2); returns the one before.</summary>
     public static int SetUmask(int mask) => (int)Native.umask((uint)mask);
 
+    /// <summary>
+    /// Gives the calling thread, which must be one of its own that is never reused, a umask of 0 (unshare(CLONE_FS), umask(2)): then the modes it
+    /// asks for are the modes it gets. False where it is not let: some containers forbid unshare.
+    /// </summary>
+    public static bool TryClearUmaskOfThread()
+    {
+        const int CLONE_FS = 0x200;
+        if (Native.unshare(CLONE_FS) != 0)
+        {
+            return false;
+        }
+        _ = Native.umask(0);
+        return true;
+    }
+
     private static string UtsField(int index)
     {
         byte* names = stackalloc byte[UtsFieldBytes * 6];

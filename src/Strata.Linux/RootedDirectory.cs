@@ -36,6 +36,9 @@ public sealed unsafe class RootedDirectory : IDisposable
     /// <summary>The directory's own descriptor (O_RDONLY | O_DIRECTORY).</summary>
     public SafeFileHandle Handle => _directory;
 
+    /// <summary>Whoever uses this does so on a thread with a umask of 0 (<see cref="Host.TryClearUmaskOfThread"/>), so a new file's mode needs no call of its own.</summary>
+    public bool ModesAreExact { get; set; }
+
     /// <summary>Opens a directory below as a root of its own. Its last component may be a link inside.</summary>
     public RootedDirectory OpenDirectory(string path) => new(Resolve(path, Native.O_RDONLY | Native.O_DIRECTORY, "open"));
 
@@ -60,13 +63,13 @@ public sealed unsafe class RootedDirectory : IDisposable
         int parent = Parent(path, "open", out byte[] name);
         fixed (byte* last = name)
         {
-            int fd = Native.openat(parent, last, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL | Native.O_NOFOLLOW | Native.O_CLOEXEC, 0b110_000_000);
+            int fd = Native.openat(parent, last, Native.O_RDWR | Native.O_CREAT | Native.O_EXCL | Native.O_NOFOLLOW | Native.O_CLOEXEC, ModesAreExact ? (uint)mode & 0xFFF : 0b110_000_000);
             if (fd < 0)
             {
                 throw Native.Failure("open", path);
             }
             SafeFileHandle file = fd.ToHandle();
-            if (Native.fchmod(fd, (uint)mode & 0xFFF) != 0)
+            if (!ModesAreExact && Native.fchmod(fd, (uint)mode & 0xFFF) != 0)
             {
                 LinuxException failure = Native.Failure("fchmod", path);
                 file.Dispose();
@@ -363,7 +366,8 @@ public sealed unsafe class RootedDirectory : IDisposable
         }
     }
 
-    private void Forget()
+    /// <summary>Lets go of the directory last worked in: somebody else has changed names meanwhile.</summary>
+    public void Forget()
     {
         _parent?.Dispose();
         (_parent, _parentPath) = (null, null);

@@ -56,7 +56,7 @@ internal static class LayersCommand
             }
             return 0;
         });
-        return new Command("layer") { list };
+        return new Command("layer") { list, UnpackCommand.CreateLayer(context) };
     }
 
     private static char KindOf(LayerEntry entry, HashSet<string> below) => entry is WhiteoutEntry or OpaqueEntry ? 'D' : below.Contains("/" + entry.Path) ? 'C' : 'A';

@@ -18,6 +18,9 @@ internal sealed class EntryContent : Stream
         (_dataLeft, _mapped) = map is null ? (size, size) : (0, 0);
     }
 
+    /// <summary>It is a sparse file's.</summary>
+    internal bool HasMap => _map is not null;
+
     public override bool CanRead => true;
     public override bool CanSeek => false;
     public override bool CanWrite => false;
@@ -41,7 +44,7 @@ internal sealed class EntryContent : Stream
             count = _pipe.Read(buffer[..count]);
             if (count == 0)
             {
-                throw new InvalidDataException($"«{_path}»: the archive is cut: {_storedLeft} bytes of a file are missing");
+                throw new InvalidDataException($"«{LayerReader.Shown(_path)}»: the archive is cut: {_storedLeft} bytes of a file are missing");
             }
             _dataLeft -= count;
             _storedLeft -= count;
@@ -69,7 +72,7 @@ internal sealed class EntryContent : Stream
         long rest = _storedLeft + (over == 0 ? 0 : TarHeader.BlockBytes - over);
         if (_pipe.Skip(rest) != rest)
         {
-            throw new InvalidDataException($"«{_path}»: the archive is cut inside a file");
+            throw new InvalidDataException($"«{LayerReader.Shown(_path)}»: the archive is cut inside a file");
         }
         (_holeLeft, _dataLeft, _storedLeft, _mapped, _nextExtent) = (0, 0, 0, _size, int.MaxValue);
     }

@@ -68,15 +68,36 @@ internal readonly ref struct TarHeader(ReadOnlySpan<byte> block)
         get
         {
             const int Offset = 148, Length = 8;
-            long unsigned = 0, signed = 0;
+            ReadOnlySpan<byte> sum = _block.Slice(Offset, Length);
+            long blanks = (long)' ' * Length;
+            if (!TryOctal(sum, out long stated))
+            {
+                return false;
+            }
+            if (stated == SumOf(_block) - SumOf(sum) + blanks)
+            {
+                return true;
+            }
+            long signed = blanks;
             for (int i = 0; i < BlockBytes; i++)
             {
-                byte b = i is >= Offset and < Offset + Length ? (byte)' ' : _block[i];
-                unsigned += b;
-                signed += (sbyte)b;
+                signed += i is >= Offset and < Offset + Length ? 0 : (sbyte)_block[i];
             }
-            return TryOctal(_block.Slice(Offset, Length), out long stated) && (stated == unsigned || stated == signed);
+            return stated == signed;
         }
+    }
+
+    // Eight bytes at a time, as four sums of sixteen bits: 64 times two bytes do not fill one.
+    private static long SumOf(ReadOnlySpan<byte> bytes)
+    {
+        const ulong Even = 0x00FF00FF00FF00FF;
+        ulong sums = 0;
+        for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
+        {
+            ulong eight = System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(bytes);
+            sums += (eight & Even) + ((eight >> 8) & Even);
+        }
+        return (long)((sums & 0xFFFF) + ((sums >> 16) & 0xFFFF) + ((sums >> 32) & 0xFFFF) + (sums >> 48));
     }
 
     /// <summary>Reads every number: some programs stop at one that is none though they do not need it.</summary>

@@ -12,17 +12,17 @@ internal sealed partial class LayerExtraction
         if (_isLayer)
         {
             parent.Hide(name);
+            return;
         }
-        else
-        {
-            RemoveWhatWasThere(path);
-        }
+        _smallFiles.Drain();
+        RemoveWhatWasThere(path);
     }
 
     private void PutOpaque(string path)
     {
         if (!_isLayer)
         {
+            _smallFiles.Drain();
             if (_target.TryGetStatus(path) is { Kind: FileKind.Directory })
             {
                 RemoveChildrenThatWereThere(path);

@@ -24,10 +24,9 @@ internal sealed class NeedsLayersBelowException() : Exception("the layer has har
 /// wins, links on the way are followed inside, and a whiteout hides what is below and nothing of its own layer, wherever in the archive it stands
 /// (image-spec/layer.md#whiteouts); so whiteouts are written at the end.
 /// </summary>
-internal sealed partial class LayerExtraction
+internal sealed partial class LayerExtraction : IDisposable
 {
     private const int CopyBytes = 1 << 18;
-    private const int LongZeros = 1 << 15; // shorter ones are not worth a seek and another extent
     private const int SetGidBit = 0b10_000_000_000, SetIdBits = 0b110_000_000_000;
     private const int DefaultMode = 0b111_101_101;
     private readonly RootedDirectory _target;
@@ -35,17 +34,19 @@ internal sealed partial class LayerExtraction
     private readonly LayerStack? _below;
     private readonly WhiteoutForm _form;
     private readonly bool _isLayer; // one of a stack, and no file system of its own
-    private readonly byte[] _copy = new byte[CopyBytes];
+    private readonly SmallFileWriter _smallFiles;
     private readonly Folder _root;
     private readonly HashSet<string> _copiedUp = new(StringComparer.Ordinal);
     private readonly HashSet<string> _own = new(StringComparer.Ordinal); // plain only: what a whiteout must not remove
     private string? _lastParent;
     private Folder? _lastFolder;
+    private byte[]? _copy;
     private long _contentBytes;
 
     internal LayerExtraction(RootedDirectory target, ExtractOptions options, WhiteoutForm form, LayerStack? below)
     {
         (_target, _options, _below, _form, _isLayer) = (target, options, below, form, form != WhiteoutForm.Applied);
+        _smallFiles = new SmallFileWriter(target);
         _root = new Folder(null, "", "") { IsMade = _isLayer };
         if (_isLayer)
         {
@@ -75,18 +76,21 @@ internal sealed partial class LayerExtraction
         }
         if (!_isLayer)
         {
-            Evict(parent, name, real);
+            if (!parent.IsMade)
+            {
+                Evict(parent, name, real);
+            }
             _own.Add(real);
         }
         try
         {
-            PutNode(parent, real, (NodeEntry)entry, content);
+            PutNode(parent, name, real, (NodeEntry)entry, content);
         }
-        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _isLayer)
+        catch (LinuxException e) when (e.Errno is Errno.EEXIST)
         {
             // An archive that has a name twice, which is rare: asking before each of its entries would cost more.
             Evict(parent, name, real);
-            PutNode(parent, real, (NodeEntry)entry, content);
+            PutNode(parent, name, real, (NodeEntry)entry, content);
         }
         if (parent is { IsMade: true, IsNamed: false })
         {
@@ -97,6 +101,7 @@ internal sealed partial class LayerExtraction
     /// <summary>Writes whiteouts, and last the times of directories: what was put into them changed those.</summary>
     internal ExtractedTree Finish()
     {
+        _smallFiles.Drain();
         List<string> implied = [], hiding = [];
         var pending = new Stack<(Folder Folder, bool Left)>();
         pending.Push((_root, false));
@@ -133,8 +138,18 @@ internal sealed partial class LayerExtraction
         return new ExtractedTree(_contentBytes, _root.IsOpaque, implied, hiding, new LayerMarks(_whiteouts, _opaques));
     }
 
-    private void PutNode(Folder parent, string path, NodeEntry entry, Stream content)
+    /// <inheritdoc/>
+    public void Dispose() => _smallFiles.Dispose();
+
+    private void PutNode(Folder parent, string name, string path, NodeEntry entry, Stream content)
     {
+        if (entry is FileEntry { Size: <= SmallFileWriter.MaxFileBytes } small && (_isLayer || parent.IsMade) && content is not EntryContent { HasMap: true } && !parent.Children.ContainsKey(name))
+        {
+            _smallFiles.Add(path, (int)small.Size, small.Metadata, OwnerToSet(parent, small.Metadata), content);
+            _contentBytes += small.Size;
+            return;
+        }
+        _smallFiles.Settle(path);
         switch (entry)
         {
             case FileEntry file:
@@ -158,29 +173,16 @@ internal sealed partial class LayerExtraction
 
     private void PutFile(Folder parent, string path, FileEntry file, Stream content)
     {
-        EntryMetadata metadata = file.Metadata;
-        using SafeFileHandle handle = _target.CreateFile(path, metadata.Mode);
+        using SafeFileHandle handle = _target.CreateFile(path, file.Metadata.Mode);
         CopyContent(content, handle, file.Size, path);
         _contentBytes += file.Size;
-        (uint uid, uint gid) = Owner(metadata);
-        if (MustSetOwner(parent, uid, gid))
-        {
-            Files.SetOwner(handle, uid, gid, path);
-        }
-        if ((metadata.Mode & SetIdBits) != 0)
-        {
-            Files.SetMode(handle, metadata.Mode, path); // writing and a change of owner clear them
-        }
-        foreach ((string name, ImmutableArray<byte> value) in metadata.Xattrs)
-        {
-            Files.SetXattr(handle, name, value.AsSpan(), path);
-        }
-        Files.SetTimes(handle, metadata.Modified, path);
+        FileDresser.Dress(handle, path, file.Metadata, OwnerToSet(parent, file.Metadata));
     }
 
     // Holes of the archive stay holes; and so does what is zeros for long: an archive of a sparse file that knows no holes has those written out.
     private void CopyContent(Stream content, SafeFileHandle handle, long size, string path)
     {
+        byte[] buffer = _copy ??= new byte[CopyBytes];
         bool endsInHole = false;
         while (true)
         {
@@ -188,12 +190,12 @@ internal sealed partial class LayerExtraction
             int read = 0;
             if (hole == 0)
             {
-                read = content.Read(_copy, 0, CopyBytes);
+                read = content.Read(buffer, 0, CopyBytes);
                 if (read == 0)
                 {
                     break;
                 }
-                hole = read >= LongZeros && !_copy.AsSpan(0, read).ContainsAnyExcept((byte)0) ? read : 0;
+                hole = FileDresser.IsLongZeros(buffer.AsSpan(0, read)) ? read : 0;
             }
             endsInHole = hole > 0;
             if (endsInHole)
@@ -202,7 +204,7 @@ internal sealed partial class LayerExtraction
             }
             else
             {
-                Files.Write(handle, _copy.AsSpan(0, read), path);
+                Files.Write(handle, buffer.AsSpan(0, read), path);
             }
         }
         if (endsInHole)
@@ -214,10 +216,10 @@ internal sealed partial class LayerExtraction
     private void PutDirectory(string path, EntryMetadata metadata)
     {
         Folder folder = path.Trim('/').Length == 0 ? _root : NamedFolder(path, metadata);
-        (uint uid, uint gid) = Owner(metadata);
-        if (!folder.IsFresh || MustSetOwner(folder.Parent, uid, gid))
+        (uint Uid, uint Gid)? owner = folder.IsFresh ? OwnerToSet(folder.Parent, metadata) : Owner(metadata);
+        if (owner is { } other)
         {
-            _target.SetOwner(folder.Path, uid, gid);
+            _target.SetOwner(folder.Path, other.Uid, other.Gid);
         }
         if (!folder.IsFresh)
         {
@@ -246,15 +248,16 @@ internal sealed partial class LayerExtraction
             return parent.Add(name);
         }
         bool replaces = false;
-        if (!_isLayer)
+        if (!_isLayer && !parent.IsMade)
         {
             Evict(parent, name, real);
         }
+        _smallFiles.Settle(real);
         try
         {
             _target.CreateDirectory(real, metadata.Mode);
         }
-        catch (LinuxException e) when (e.Errno is Errno.EEXIST && _isLayer)
+        catch (LinuxException e) when (e.Errno is Errno.EEXIST)
         {
             Evict(parent, name, real);
             _target.CreateDirectory(real, metadata.Mode);
@@ -268,6 +271,7 @@ internal sealed partial class LayerExtraction
     private void PutHardLink(string path, HardLinkEntry link)
     {
         string existing = _options.Prefix.Length == 0 ? link.Target : _options.Prefix + "/" + link.Target;
+        _smallFiles.Drain(); // the way there may have links
         FileStatus? status = _target.TryGetStatus(existing);
         if (status is { Kind: FileKind.Directory })
         {
@@ -388,6 +392,7 @@ internal sealed partial class LayerExtraction
     private string? LinkTarget(Folder at, string name)
     {
         string path = at.PathOf(name);
+        _smallFiles.Settle(path);
         if (_target.TryGetStatus(path) is { } own)
         {
             return own.Kind == FileKind.SymbolicLink ? _target.ReadLink(path) : null;
@@ -457,6 +462,7 @@ internal sealed partial class LayerExtraction
 
     private void Evict(Folder parent, string name, string path)
     {
+        _smallFiles.Drain();
         if (parent.Children.Remove(name))
         {
             (_lastParent, _lastFolder) = (null, null);
@@ -466,10 +472,9 @@ internal sealed partial class LayerExtraction
 
     private void SetAttributes(Folder parent, string path, EntryMetadata metadata, bool hasMode)
     {
-        (uint uid, uint gid) = Owner(metadata);
-        if (MustSetOwner(parent, uid, gid))
+        if (OwnerToSet(parent, metadata) is { } other)
         {
-            _target.SetOwner(path, uid, gid);
+            _target.SetOwner(path, other.Uid, other.Gid);
             if (hasMode && (metadata.Mode & SetIdBits) != 0)
             {
                 _target.SetMode(path, metadata.Mode);
@@ -484,8 +489,13 @@ internal sealed partial class LayerExtraction
 
     private (uint Uid, uint Gid) Owner(EntryMetadata metadata) => _options.Owner ?? (metadata.Uid, metadata.Gid);
 
-    // What root makes is root's, except in a set-gid directory, which gives its group to what is made in it. Of a plain target nothing is known.
-    private bool MustSetOwner(Folder? parent, uint uid, uint gid) => uid != 0 || gid != 0 || parent is null or { SetsGid: true } || !_isLayer;
+    // Null: what root makes is root's, except in a set-gid directory, which gives its group to what is made in it. Of a directory that was there nothing is known.
+    private (uint Uid, uint Gid)? OwnerToSet(Folder? parent, EntryMetadata metadata)
+    {
+        (uint Uid, uint Gid) owner = Owner(metadata);
+        bool isRoots = owner is { Uid: 0, Gid: 0 } && parent is { SetsGid: false } && (_isLayer || parent.IsMade);
+        return isRoots ? null : owner;
+    }
 
     private static FileTime Later(FileTime? one, FileTime other)
         => one is { } time && (time.Seconds, time.Nanoseconds).CompareTo((other.Seconds, other.Nanoseconds)) >= 0 ? time : other;

@@ -14,7 +14,7 @@ public static class LayerExtractor
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(options);
-        var extraction = new LayerExtraction(target, options, options.OverlayWhiteouts ? WhiteoutForm.Overlay : WhiteoutForm.Applied, below: null);
+        using var extraction = new LayerExtraction(target, options, options.OverlayWhiteouts ? WhiteoutForm.Overlay : WhiteoutForm.Applied, below: null);
         Run(layer, extraction, cancellationToken);
         return extraction.Finish().ContentBytes;
     }
@@ -25,7 +25,7 @@ public static class LayerExtractor
     /// </summary>
     internal static ExtractedTree? TryExtractTree(LayerReader layer, RootedDirectory target, WhiteoutForm form, LayerStack? below, CancellationToken cancellationToken)
     {
-        var extraction = new LayerExtraction(target, new ExtractOptions(), form, below);
+        using var extraction = new LayerExtraction(target, new ExtractOptions(), form, below);
         try
         {
             Run(layer, extraction, cancellationToken);
