@@ -52,6 +52,9 @@ w_pushes() { local i p r d; for i in base smallfiles bigfiles; do for r in $(seq
 w_saveload() { local i p r f=$RUN/save.tar; for i in base smallfiles bigfiles; do for r in $(seq "${REPS:-3}"); do
     for p in $(each save); do ensure "$p" "$i"; rm -f "$f"; SYNC=1 t "save.$i" "$p" "$r" save "$(ref "$i")" "$f"; done
     for p in $(each load); do op "$p" rmi "$(ref "$i")"; rm -rf "$L/load"; SYNC=1 t "load.$i" "$p" "$r" load "$FIX/tar/$i.tar"; rm -rf "$L/load"; ensure "$p" "$i"; done; done; done; rm -f "$f"; }
+w_unpack() { local i z p r f; for i in smallfiles base; do z=$(ls -S "$FIX/oci/$i"/blobs/sha256/* | head -1); cp "$z" "$RUN/layer.gz"; igzip -dc "$z" >"$RUN/layer.tar"
+    for r in $(seq "${REPS:-7}"); do calib "$r"; for f in gz tar; do for p in $(each unpack); do   # one layer into an empty folder, no store
+      rm -rf "$RUN/unpack"; sync -f "$BENCH_DIR"; t "unpack.$i.$f" "$p" "$r" unpack "$RUN/layer.$f" "$RUN/unpack"; done; done; done; rm -rf "$RUN/unpack" "$RUN"/layer.*; done; }
 w_run() { local p r i; for p in $PEERS; do ensure "$p" hello base manylayers; done; for r in $(seq "${REPS:-15}"); do calib "$r"; for p in $PEERS; do
     t run.hello "$p" "$r" run "$(ref hello)" "h$r" true; t run0.hello "$p" "$r" run0 "$(ref hello)" "h$r" true
     [ "$r" -gt 7 ] && continue;

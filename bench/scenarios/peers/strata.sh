@@ -20,3 +20,4 @@ strata_inspect() { CMD=($ST inspect "$1"); }
 strata_history() { CMD=($ST history "$1"); }
 strata_build()   { CMD=($ST build -q --network none $3 -t "$2" "$1"); }
 strata_prune()   { CMD=($ST system prune -f); }
+strata_unpack()  { CMD=($ST layer unpack "$1" "$2"); }
