@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Strata.Cli.Output;
+using Strata.Distribution;
 using Strata.Linux;
 
 namespace Strata.Cli;
@@ -10,6 +11,7 @@ internal sealed class CommandContext : IDisposable
     private CancellationTokenSource? _cancel;
     private PosixSignalRegistration? _interrupt, _terminate;
     private Engine? _engine;
+    private RegistryClient? _registries;
 
     internal CommandContext(GlobalOptions global)
     {
@@ -25,6 +27,17 @@ internal sealed class CommandContext : IDisposable
 
     /// <summary>The engine; opening it makes the store where it is missing.</summary>
     internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line) });
+
+    /// <summary>The way to registries, for commands that need no store.</summary>
+    internal RegistryClient Registries => _registries ??= new RegistryClient(new RegistryOptions { OnWait = TellWait });
+
+    private void TellWait(RegistryWait wait)
+    {
+        if (wait.IsLong)
+        {
+            Error.WriteLine("strata: " + wait);
+        }
+    }
 
     /// <summary>Whether the engine was opened: a command whose words were wrong has not done anything.</summary>
     internal bool HasEngine => _engine is not null;
@@ -76,6 +89,7 @@ internal sealed class CommandContext : IDisposable
         _interrupt?.Dispose();
         _terminate?.Dispose();
         _engine?.Dispose();
+        _registries?.Dispose();
         _cancel?.Dispose();
     }
 }

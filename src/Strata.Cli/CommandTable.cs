@@ -33,13 +33,13 @@ internal static class CommandTable
     [
         "build", "lint", "bootstrap", "run", "create", "start", "stop", "kill", "wait", "ps", "rm", "logs", "diff", "commit", "export", "import", "mount",
         "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "unpack", "save", "load", "pull", "push",
-        "registry", "system", "sharing", "info", "version", "completion",
+        "login", "logout", "search", "tags", "manifest", "mirror", "config", "registry", "system", "sharing", "info", "version", "completion",
     ];
 
     internal static IEnumerable<CommandEntry> All => Names.Select(n => TryCreate(n)!);
 
     /// <summary>The one of that name, or null. It alone is made: forty entries with all they refer to take longer than a listing's work.</summary>
-    internal static CommandEntry? TryCreate(string name) => TryCreateBuild(name) ?? TryCreateContainer(name) ?? TryCreateImage(name) ?? TryCreateSystem(name);
+    internal static CommandEntry? TryCreate(string name) => TryCreateBuild(name) ?? TryCreateContainer(name) ?? TryCreateImage(name) ?? TryCreateRegistry(name) ?? TryCreateSystem(name);
 
     internal static string? Nearest(string name)
         => Names.Select(n => (Name: n, Score: Common(n, name))).Where(c => c.Score * 2 > Math.Max(name.Length, c.Name.Length)).OrderByDescending(c => c.Score).Select(c => c.Name).FirstOrDefault();
@@ -108,9 +108,21 @@ internal static class CommandTable
         _ => null,
     };
 
+    private static CommandEntry? TryCreateRegistry(string name) => name switch
+    {
+        "login" => new(name, LoginCommand.Create, "Log in to a registry", "strata login registry.example.com:5000", "strata login -u me --password-stdin registry.example.com < password.txt") { Group = "Registries" },
+        "logout" => new(name, LoginCommand.CreateLogout, "Forget the password of a registry", "strata logout registry.example.com:5000") { Group = "Registries" },
+        "search" => new(name, SearchCommand.Create, "Find images at a registry", "strata search nginx", "strata search 127.0.0.1:5000/ngi", "strata search --registry 127.0.0.1:5000 ngi") { Group = "Registries" },
+        "tags" => new(name, RemoteCommand.CreateTags, "List the tags of a repository at a registry", "strata tags 127.0.0.1:5000/app") { Group = "Registries" },
+        "manifest" => new(name, RemoteCommand.CreateManifest, "Print documents as a registry has them", "strata manifest inspect 127.0.0.1:5000/app:1", "strata manifest inspect --platform linux/arm64 debian:bookworm") { Group = "Registries" },
+        "mirror" => new(name, ConfigCommand.CreateMirror, "Show which servers a pull asks", "strata mirror explain debian:bookworm") { Group = "Registries" },
+        "config" => new(name, ConfigCommand.Create, "Check files about registries and mirrors", "strata config check /etc/docker/daemon.json") { Group = "Registries" },
+        _ => null,
+    };
+
     private static CommandEntry? TryCreateSystem(string name) => name switch
     {
-        "registry" => new(name, RegistryCommand.Create, "Serve this store as a registry", "strata registry serve --addr 127.0.0.1:5000") { Group = "System" },
+        "registry" => new(name, RegistryCommand.Create, "Serve this store as a registry; remove images from one", "strata registry serve --addr 127.0.0.1:5000", "strata registry rm 127.0.0.1:5000/app:1") { Group = "System" },
         "system" => new(name, SystemCommand.Create, "Disk usage, pruning, limits, checking", "strata system df", "strata system prune", "strata system budget --max-size 20GB --keep 72h", "strata system check --deep") { Group = "System" },
         "sharing" => new(name, SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
         "info" => new(name, InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },

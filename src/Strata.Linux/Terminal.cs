@@ -18,19 +18,36 @@ public static unsafe class Terminal
     }
 
     /// <summary>Puts a terminal into raw mode until disposed (also at the end of the process).</summary>
-    public static IDisposable EnterRawMode(int descriptor)
+    public static IDisposable EnterRawMode(int descriptor) => Change(descriptor, static settings =>
+    {
+        fixed (byte* changed = settings)
+        {
+            Native.cfmakeraw(changed);
+        }
+    });
+
+    /// <summary>Lets a terminal not show what is typed, until disposed (also at the end of the process): for passwords.</summary>
+    public static IDisposable HideInput(int descriptor) => Change(descriptor, static settings =>
+    {
+        const int LocalFlags = 3 * sizeof(uint) /* behind c_iflag, c_oflag, c_cflag */;
+        const byte ECHO = 0x08, ECHONL = 0x40;
+        int lowest = BitConverter.IsLittleEndian ? LocalFlags : LocalFlags + sizeof(uint) - 1;
+        settings[lowest] = (byte)(settings[lowest] & ~(ECHO | ECHONL));
+    });
+
+    private static RawMode Change(int descriptor, Action<byte[]> change)
     {
         byte[] before = new byte[TermiosBytes];
-        byte[] raw = new byte[TermiosBytes];
+        byte[] after = new byte[TermiosBytes];
         fixed (byte* saved = before)
-        fixed (byte* changed = raw)
+        fixed (byte* changed = after)
         {
             if (Native.tcgetattr(descriptor, saved) != 0)
             {
                 throw Native.Failure("tcgetattr", "(terminal)");
             }
-            before.CopyTo(raw, 0);
-            Native.cfmakeraw(changed);
+            before.CopyTo(after, 0);
+            change(after);
             if (Native.tcsetattr(descriptor, TCSADRAIN, changed) != 0)
             {
                 throw Native.Failure("tcsetattr", "(terminal)");

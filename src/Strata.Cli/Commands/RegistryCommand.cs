@@ -3,7 +3,7 @@ using Strata.Server.Registry;
 
 namespace Strata.Cli.Commands;
 
-/// <summary><c>strata registry serve</c>.</summary>
+/// <summary><c>strata registry serve|rm</c>.</summary>
 internal static class RegistryCommand
 {
     internal static Command Create(CommandContext context)
@@ -16,7 +16,7 @@ internal static class RegistryCommand
             await ServeAsync(context, text, cancellationToken);
             return 0;
         });
-        return new Command("registry") { serve };
+        return new Command("registry") { serve, RemoteCommand.CreateRemove(context) };
     }
 
     // Apart, so that the web server's assemblies are loaded by those who serve only.

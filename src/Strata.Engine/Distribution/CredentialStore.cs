@@ -1,7 +1,3 @@
-using System.Text;
-using System.Text.Json;
-using System.Text.Json.Serialization;
-
 namespace Strata.Distribution;
 
 /// <summary>A name and a password for one registry, or the token that stands for them.</summary>
@@ -15,17 +11,14 @@ public sealed record Credential(string UserName, string Password)
 }
 
 /// <summary>
-/// Finds the credential of a registry in the files that <c>docker login</c> and <c>podman login</c> write (<c>auths</c>). Files are read when the
-/// first registry asks who we are.
+/// Finds the credential of a registry in the files that <c>strata login</c>, <c>docker login</c> and <c>podman login</c> write (<c>auths</c>), and with
+/// the helpers those name (<c>credHelpers</c>, <c>credsStore</c>). Files are read when the first registry asks who we are.
 /// </summary>
 public sealed class CredentialStore
 {
-    // Where docker login keeps the password of docker.io.
-    private const string DockerHubKey = "https://index.docker.io/v1/";
+    private readonly Lazy<CredentialFile[]> _files;
 
-    private readonly Lazy<Dictionary<string, Credential>> _credentials;
-
-    private CredentialStore(Func<Dictionary<string, Credential>> load) => _credentials = new(load);
+    private CredentialStore(Func<CredentialFile[]> load) => _files = new(load);
 
     /// <summary>Nobody.</summary>
     public static CredentialStore Empty { get; } = new(() => []);
@@ -33,104 +26,36 @@ public sealed class CredentialStore
     /// <summary>The files of this user: REGISTRY_AUTH_FILE, Docker's config.json (DOCKER_CONFIG), Podman's auth.json; the first that knows a registry wins.</summary>
     public static CredentialStore OfUser() => new(() =>
     {
-        string home = Environment.GetEnvironmentVariable("HOME") ?? "/root";
         string? runtime = Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR");
+        string settings = Environment.GetEnvironmentVariable("XDG_CONFIG_HOME") is { Length: > 0 } folder ? folder : Path.Combine(LoginFile.Home, ".config");
         string?[] paths =
         [
-            Environment.GetEnvironmentVariable("REGISTRY_AUTH_FILE"),
-            Path.Combine(Environment.GetEnvironmentVariable("DOCKER_CONFIG") is { Length: > 0 } docker ? docker : Path.Combine(home, ".docker"), "config.json"),
+            Environment.GetEnvironmentVariable(LoginFile.PathVariable),
+            LoginFile.DockerPath,
             string.IsNullOrEmpty(runtime) ? "/run/containers/0/auth.json" : Path.Combine(runtime, "containers", "auth.json"),
+            Path.Combine(settings, "containers", "auth.json"),
         ];
-        Dictionary<string, Credential> all = new(StringComparer.OrdinalIgnoreCase);
-        foreach (string path in paths.OfType<string>().Where(File.Exists))
-        {
-            Read(path, all);
-        }
-        return all;
+        return [.. paths.OfType<string>().Where(File.Exists).Select(CredentialFile.Read)];
     });
 
     /// <summary>One file of Docker's form.</summary>
-    public static CredentialStore FromFile(string path) => new(() =>
-    {
-        Dictionary<string, Credential> all = new(StringComparer.OrdinalIgnoreCase);
-        Read(path, all);
-        return all;
-    });
+    public static CredentialStore FromFile(string path) => new(() => [CredentialFile.Read(path)]);
 
     /// <summary>Given credentials, by registry (host and port).</summary>
-    public static CredentialStore Of(IEnumerable<KeyValuePair<string, Credential>> credentials)
-        => new(() => new Dictionary<string, Credential>(credentials, StringComparer.OrdinalIgnoreCase));
+    public static CredentialStore Of(IEnumerable<KeyValuePair<string, Credential>> credentials) => new(() => [CredentialFile.Of(credentials)]);
 
-    /// <summary>The credential for a registry (host and port), or null.</summary>
-    /// <exception cref="StrataException">Invalid: a file is not of Docker's form.</exception>
-    public Credential? Find(string registry)
+    /// <summary>The credential for a registry (host and port), or null. One for a place in the registry (<c>host/team</c>) goes before the registry's own.</summary>
+    /// <exception cref="StrataException">Invalid: a file is not of Docker's form, or a helper failed. NotFound: a helper is not there.</exception>
+    public async ValueTask<Credential?> FindAsync(string registry, string? repository = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(registry);
-        Dictionary<string, Credential> all = _credentials.Value;
-        string[] keys = registry is Oci.ImageReference.DefaultRegistry or "registry-1.docker.io"
-            ? [DockerHubKey, "docker.io", "index.docker.io", "registry-1.docker.io"]
-            : [registry];
-        foreach (string key in keys)
+        foreach (CredentialFile file in _files.Value)
         {
-            // Old clients wrote URLs: https://host, https://host/v1/.
-            foreach (string spelling in (ReadOnlySpan<string>)[key, "https://" + key, "http://" + key, "https://" + key + "/v1/", "https://" + key + "/v2/", key + "/"])
+            if (await file.FindAsync(registry, repository, cancellationToken).ConfigureAwait(false) is { } credential)
             {
-                if (all.TryGetValue(spelling, out Credential? credential))
-                {
-                    return credential;
-                }
+                return credential;
             }
         }
         return null;
     }
-
-    private static void Read(string path, Dictionary<string, Credential> into)
-    {
-        DockerConfigFile? file;
-        try
-        {
-            file = JsonSerializer.Deserialize(File.ReadAllBytes(path), DistributionJson.Default.DockerConfigFile);
-        }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
-        {
-            // The message of a JsonException names a place, never the content.
-            throw new StrataException(ErrorKind.Invalid, $"read credentials from {path}: {e.Message}", e);
-        }
-        foreach ((string registry, DockerAuth auth) in file?.Auths ?? [])
-        {
-            if (Parse(auth) is { } credential)
-            {
-                into.TryAdd(registry, credential);
-            }
-        }
-    }
-
-    private static Credential? Parse(DockerAuth auth)
-    {
-        (string? name, string? password) = (auth.Username, auth.Password);
-        if (!string.IsNullOrEmpty(auth.Auth))
-        {
-            byte[] bytes = new byte[auth.Auth.Length];
-            if (Convert.TryFromBase64String(auth.Auth, bytes, out int length))
-            {
-                string[] parts = Encoding.UTF8.GetString(bytes, 0, length).TrimEnd('\0').Split(':', 2);
-                (name, password) = (parts[0], parts.Length > 1 ? parts[1] : "");
-            }
-        }
-        bool isEmpty = string.IsNullOrEmpty(name) && string.IsNullOrEmpty(auth.IdentityToken);
-        return isEmpty ? null : new Credential(name ?? "", password ?? "") { IdentityToken = string.IsNullOrEmpty(auth.IdentityToken) ? null : auth.IdentityToken };
-    }
-}
-
-internal sealed record DockerConfigFile
-{
-    public Dictionary<string, DockerAuth>? Auths { get; init; }
-}
-
-internal sealed record DockerAuth
-{
-    public string? Auth { get; init; }
-    public string? Username { get; init; }
-    public string? Password { get; init; }
-    [JsonPropertyName("identitytoken")] public string? IdentityToken { get; init; }
 }

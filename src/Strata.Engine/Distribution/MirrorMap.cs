@@ -22,6 +22,28 @@ internal sealed class RegistryEndpoint(string registry, Uri address, bool isMirr
     /// <summary>Whether <see cref="Address"/> has the scheme the server speaks.</summary>
     public bool IsSchemeKnown { get; set; } = isSchemeKnown;
 
+    /// <summary>The files for TLS with it; null: the system's.</summary>
+    public TlsFiles? Tls { get; init; }
+
+    /// <summary>It is asked for what has a digest, not what a tag points to.</summary>
+    public bool IsForDigests { get; init; }
+
+    /// <summary>How repositories are called there; null: as here.</summary>
+    public RepositoryRewrite? Rewrite { get; init; }
+
+    /// <summary>Its address has the <c>v2/</c> of every request already.</summary>
+    public bool HasOwnPath { get; init; }
+
+    /// <summary>The path of a request, as it is there.</summary>
+    public string PathOf(string path)
+    {
+        string there = Rewrite?.Path(path) ?? path;
+        return HasOwnPath && there.StartsWith("v2/", StringComparison.Ordinal) ? there["v2/".Length..] : there;
+    }
+
+    /// <summary>The scope of a request, as it is there.</summary>
+    public string ScopeOf(string scope) => Rewrite?.Scope(scope) ?? scope;
+
     /// <summary>Held while the scheme is found out.</summary>
     public SemaphoreSlim Probe { get; } = new(1);
 
@@ -40,15 +62,15 @@ internal sealed class MirrorMap(RegistryConfiguration configuration, TimeProvide
     // How long a mirror that failed is left alone: a black hole costs a connect timeout, and a pull has many blobs.
     private static readonly TimeSpan s_rest = TimeSpan.FromMinutes(1);
 
-    private readonly ConcurrentDictionary<string, RegistryEndpoint[]> _endpoints = new(StringComparer.OrdinalIgnoreCase);
+    private readonly ConcurrentDictionary<(string Registry, string Part), RegistryEndpoint[]> _endpoints = new();
     private readonly ConcurrentDictionary<RegistryEndpoint, long> _failed = new();
 
     /// <summary>The registry itself: what is written to, and what has the last word.</summary>
-    public RegistryEndpoint Origin(string registry) => All(registry)[^1];
+    public RegistryEndpoint Origin(string registry, string? repository = null) => All(registry, repository)[^1];
 
     /// <summary>Those to ask now, in order: mirrors that failed a moment ago are left out.</summary>
-    public IEnumerable<RegistryEndpoint> ToAsk(string registry)
-        => All(registry).Where(e => !e.IsMirror || !_failed.TryGetValue(e, out long since) || time.GetElapsedTime(since) > s_rest);
+    public IEnumerable<RegistryEndpoint> ToAsk(string registry, string? repository = null)
+        => All(registry, repository).Where(e => !e.IsMirror || !_failed.TryGetValue(e, out long since) || time.GetElapsedTime(since) > s_rest);
 
     /// <summary>A mirror did not answer, or lied: the next ones are asked for a while.</summary>
     public void Rest(RegistryEndpoint endpoint)
@@ -59,21 +81,39 @@ internal sealed class MirrorMap(RegistryConfiguration configuration, TimeProvide
         }
     }
 
-    private RegistryEndpoint[] All(string registry) => _endpoints.GetOrAdd(registry, Create);
-
-    private RegistryEndpoint[] Create(string registry)
+    /// <summary>All of them, in order.</summary>
+    /// <exception cref="StrataException">Denied: a file forbids this registry. Invalid: a file is wrong.</exception>
+    public RegistryEndpoint[] All(string registry, string? repository)
     {
-        IReadOnlyList<Uri> mirrors = configuration.Mirrors.TryGetValue(registry, out IReadOnlyList<Uri>? list) ? list : [];
-        bool isInsecure = configuration.Insecure.Contains(registry);
-        string server = registry == Oci.ImageReference.DefaultRegistry ? DockerHubServer : registry;
+        RegistrySettings settings = configuration.Find(registry, repository);
+        return settings.BlockedBy is null
+            ? _endpoints.GetOrAdd((registry, settings.Key), _ => Create(registry, settings))
+            : throw new StrataException(ErrorKind.Denied, $"ask {registry}{(repository is null ? "" : "/" + repository)}: {settings.BlockedBy} blocks '{settings.Key}'");
+    }
+
+    private RegistryEndpoint[] Create(string registry, RegistrySettings settings)
+    {
+        string server = settings.Server is { } elsewhere ? elsewhere.Address.Authority : registry == Oci.ImageReference.DefaultRegistry ? DockerHubServer : registry;
+        bool isInsecure = settings.IsInsecure || settings.Server is { IsInsecure: true };
         // What may speak plain HTTP is asked which it speaks; everything else speaks TLS or not with us.
         bool mayBePlain = isInsecure || Hosts.IsLoopback(server);
+        RegistryEndpoint origin = settings.Server is { } there && there.Address.Scheme == Uri.UriSchemeHttp
+            ? new RegistryEndpoint(registry, WithSlash(there.Address), isMirror: false, mayBePlain: true, isInsecure, isSchemeKnown: true) { Tls = TlsOf(there), Rewrite = there.Rewrite, HasOwnPath = there.HasOwnPath }
+            : new RegistryEndpoint(registry, settings.Server is null ? new Uri($"https://{server}/") : WithSlash(settings.Server.Address), isMirror: false, mayBePlain, isInsecure, isSchemeKnown: !mayBePlain)
+            {
+                Tls = settings.Server is null ? configuration.FindTls(registry) : TlsOf(settings.Server), Rewrite = settings.Server?.Rewrite, HasOwnPath = settings.Server is { HasOwnPath: true },
+            };
         return
         [
-            .. mirrors.Select(m => new RegistryEndpoint(registry, WithSlash(m), isMirror: true, m.Scheme == Uri.UriSchemeHttp, configuration.Insecure.Contains(m.Authority), isSchemeKnown: true)),
-            new RegistryEndpoint(registry, new Uri($"https://{server}/"), isMirror: false, mayBePlain, isInsecure, isSchemeKnown: !mayBePlain),
+            .. settings.Mirrors.Select(m => new RegistryEndpoint(registry, WithSlash(m.Address), isMirror: true, m.Address.Scheme == Uri.UriSchemeHttp || !m.IsSchemeKnown, m.IsInsecure, m.IsSchemeKnown)
+            {
+                Tls = TlsOf(m), Rewrite = m.Rewrite, HasOwnPath = m.HasOwnPath, IsForDigests = m.IsForDigests,
+            }),
+            origin,
         ];
     }
+
+    private TlsFiles? TlsOf(MirrorSettings server) => server.Tls ?? configuration.FindTls(server.Address.Authority);
 
     private static Uri WithSlash(Uri uri) => uri.AbsolutePath.EndsWith('/') ? uri : new Uri(uri.AbsoluteUri + "/");
 }

@@ -20,6 +20,8 @@ internal sealed class RegistryAuth(Func<RegistryEndpoint, HttpMessageInvoker> ht
 
     private readonly ConcurrentDictionary<(string Origin, string Scope), Entry> _known = new();
 
+    private readonly ConcurrentDictionary<string, bool> _told = new();
+
     private sealed record Entry(AuthenticationHeaderValue Header, DateTimeOffset Ends);
 
     /// <summary>What is known to open this door, or null.</summary>
@@ -36,7 +38,11 @@ internal sealed class RegistryAuth(Func<RegistryEndpoint, HttpMessageInvoker> ht
         {
             return null;
         }
-        Credential? credential = credentials.Find(endpoint.CredentialKey);
+        Credential? credential = await credentials.FindAsync(endpoint.CredentialKey, RepositoryOf(scope), cancellationToken).ConfigureAwait(false);
+        if (credential is not null)
+        {
+            _told[OriginOf(endpoint)] = true;
+        }
         Entry? entry;
         if (challenge.Scheme.Equals("Basic", StringComparison.OrdinalIgnoreCase))
         {
@@ -54,7 +60,22 @@ internal sealed class RegistryAuth(Func<RegistryEndpoint, HttpMessageInvoker> ht
         return entry.Header;
     }
 
-    private static (string, string) Key(RegistryEndpoint endpoint, string scope) => (endpoint.Address.GetLeftPart(UriPartial.Authority), scope);
+    /// <summary>Asks token servers for a token that stands for the password, to keep in its place.</summary>
+    public bool WantsRefreshToken { get; set; }
+
+    /// <summary>The last one that came.</summary>
+    public string? RefreshToken { get; private set; }
+
+    // repository:team/app:pull,push
+    private static string? RepositoryOf(string scope)
+        => scope.Split(' ')[0].Split(':') is ["repository", { Length: > 0 } repository, _] ? repository : null;
+
+    /// <summary>Whether there was a credential to tell this server.</summary>
+    public bool Knows(RegistryEndpoint endpoint) => _told.ContainsKey(OriginOf(endpoint));
+
+    private static string OriginOf(RegistryEndpoint endpoint) => endpoint.Address.GetLeftPart(UriPartial.Authority);
+
+    private static (string, string) Key(RegistryEndpoint endpoint, string scope) => (OriginOf(endpoint), scope);
 
     private static AuthenticationHeaderValue Basic(Credential credential)
         => new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{credential.UserName}:{credential.Password}")));
@@ -67,7 +88,7 @@ internal sealed class RegistryAuth(Func<RegistryEndpoint, HttpMessageInvoker> ht
         using HttpResponseMessage response = await SendAsync(endpoint, realm, request, cancellationToken).ConfigureAwait(false);
         if (response.StatusCode != HttpStatusCode.OK)
         {
-            throw await RegistryErrors.ReadAsync(response, realm, cancellationToken).ConfigureAwait(false);
+            throw await RegistryErrors.ReadAsync(response, realm, endpoint.CredentialKey, isKnown: credential is not null, cancellationToken).ConfigureAwait(false);
         }
         byte[] body = await RegistryErrors.ReadSomeAsync(response.Content, RegistryOptions.MaxTokenBytes, cancellationToken).ConfigureAwait(false);
         TokenAnswer? answer = null;
@@ -84,7 +105,8 @@ internal sealed class RegistryAuth(Func<RegistryEndpoint, HttpMessageInvoker> ht
         {
             throw new StrataException(ErrorKind.Unavailable, $"get token from {realm.Authority} for {endpoint}: there is no token in the answer");
         }
-        TimeSpan life = answer!.ExpiresIn is > 0 and < 86_400 and int seconds ? TimeSpan.FromSeconds(seconds) : s_defaultLife;
+        RefreshToken = string.IsNullOrEmpty(answer!.RefreshToken) ? RefreshToken : answer.RefreshToken;
+        TimeSpan life = answer.ExpiresIn is > 0 and < 86_400 and int seconds ? TimeSpan.FromSeconds(seconds) : s_defaultLife;
         return new Entry(new AuthenticationHeaderValue("Bearer", token), time.GetUtcNow() + (life > s_margin * 2 ? life - s_margin : life));
     }
 
@@ -100,7 +122,7 @@ internal sealed class RegistryAuth(Func<RegistryEndpoint, HttpMessageInvoker> ht
         }
     }
 
-    private static HttpRequestMessage CreateTokenRequest(Uri realm, string? service, string scope, Credential? credential)
+    private HttpRequestMessage CreateTokenRequest(Uri realm, string? service, string scope, Credential? credential)
     {
         string[] scopes = scope.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         if (credential?.IdentityToken is { } refresh)
@@ -126,6 +148,11 @@ internal sealed class RegistryAuth(Func<RegistryEndpoint, HttpMessageInvoker> ht
         if (credential is not null)
         {
             Add("account", credential.UserName);
+        }
+        if (WantsRefreshToken)
+        {
+            Add("client_id", ClientId);
+            Add("offline_token", "true");
         }
         HttpRequestMessage request = new(HttpMethod.Get, new UriBuilder(realm) { Query = query.ToString() }.Uri);
         request.Headers.Authorization = credential is null ? null : Basic(credential);
@@ -158,5 +185,6 @@ internal sealed record TokenAnswer
 {
     public string? Token { get; init; }
     [JsonPropertyName("access_token")] public string? AccessToken { get; init; }
+    [JsonPropertyName("refresh_token")] public string? RefreshToken { get; init; }
     [JsonPropertyName("expires_in")] public int? ExpiresIn { get; init; }
 }

@@ -1,30 +1,30 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace Strata.Distribution;
 
 /// <summary>
-/// What is known of registries, from <c>/etc/strata/registries.json</c> or the file that STRATA_CONFIG names:
+/// What is known of registries, from <c>/etc/strata/strata.toml</c>, <c>~/.config/strata/strata.toml</c> or the file that STRATA_CONFIG names:
 /// <code>
-/// {
-///   "registries": {
-///     "docker.io": { "mirrors": ["http://127.0.0.1:5000"] },
-///     "192.168.164.129:8080": { "insecure": true }
-///   }
-/// }
+/// [registries."docker.io"]
+/// mirrors = ["http://127.0.0.1:5000", "https://mirror.example.com"]
+///
+/// [registries."registry.example.com:5000"]
+/// insecure = true                       # no TLS, or a certificate nobody vouches for
+/// ca = "/etc/ssl/example.pem"           # one, or a list
+/// client-cert = "/etc/ssl/me.pem"
+/// client-key = "/etc/ssl/me.key"
 /// </code>
-/// <c>mirrors</c> are asked in their order before the registry itself. <c>insecure</c> allows plain HTTP, and certificates nobody vouches for.
-/// Docker's <c>registry-mirrors</c> (for docker.io) and <c>insecure-registries</c> may stand beside <c>registries</c>.
+/// or the same as JSON (<c>{"registries":{"docker.io":{"mirrors":[…]}}}</c>, also in <c>/etc/strata/registries.json</c>). <c>mirrors</c> are asked
+/// in their order before the registry itself. Docker's <c>registry-mirrors</c> (for docker.io) and <c>insecure-registries</c> may stand beside
+/// <c>registries</c>. What these files do not speak of is looked for in those of other engines (<see cref="RegistryFiles"/>).
 /// </summary>
 public sealed record RegistryConfiguration
 {
     /// <summary>The file that is read where the environment names none.</summary>
-    public const string DefaultPath = "/etc/strata/registries.json";
+    public const string DefaultPath = "/etc/strata/strata.toml";
 
     /// <summary>The environment variable that names another file.</summary>
-    public const string PathVariable = "STRATA_CONFIG";
+    public const string PathVariable = RegistryFiles.PathVariable;
 
     /// <summary>No mirrors; TLS everywhere but on loopback addresses.</summary>
     public static RegistryConfiguration Empty { get; } = new();
@@ -35,141 +35,159 @@ public sealed record RegistryConfiguration
     /// <summary>Registries (host and port) that may be spoken to without TLS, or with a certificate nobody vouches for.</summary>
     public IReadOnlySet<string> Insecure { get; init; } = new HashSet<string>();
 
-    /// <summary>Reads the file the environment names, or the default one; the latter need not exist.</summary>
+    /// <summary>Registries and mirrors (host and port) to the files for TLS with them.</summary>
+    public IReadOnlyDictionary<string, TlsFiles> Tls { get; init; } = new Dictionary<string, TlsFiles>();
+
+    // Registries that our own files speak of, be it only to say that there is nothing to say.
+    internal IReadOnlySet<string> Known { get; init; } = new HashSet<string>();
+
+    internal ForeignConfiguration? Foreign { get; init; }
+
+    /// <summary>Reads our own files. Those of other engines are read when a registry is asked for that ours do not speak of.</summary>
+    /// <param name="files">Where they are; null: where they are on this machine.</param>
     /// <exception cref="StrataException">Invalid: says file, line and column.</exception>
-    public static RegistryConfiguration Load()
+    public static RegistryConfiguration Load(RegistryFiles? files = null)
     {
-        string? named = Environment.GetEnvironmentVariable(PathVariable);
-        if (string.IsNullOrEmpty(named))
+        files ??= RegistryFiles.OfUser();
+        RegistryConfiguration all = Empty;
+        foreach (string path in files.Own.Where(p => files.MustExist || File.Exists(p)))
         {
-            return File.Exists(DefaultPath) ? LoadFile(DefaultPath) : Empty;
+            all = all.With(LoadFile(path));
         }
-        return LoadFile(named);
+        return all with { Foreign = new ForeignConfiguration(files) };
     }
 
     /// <summary>Reads one file.</summary>
     /// <exception cref="StrataException">Invalid: says file, line and column. NotFound: there is no such file.</exception>
     public static RegistryConfiguration LoadFile(string path)
+        => Parse(ConfigFile.TryRead(path) ?? throw new StrataException(ErrorKind.NotFound, $"read {path}: no such file") { Hint = $"{PathVariable} names it" });
+
+    /// <summary>Reads the text of such a file, TOML or JSON; <paramref name="name"/> is for messages.</summary>
+    /// <exception cref="StrataException">Invalid: says file, line and column.</exception>
+    public static RegistryConfiguration Parse(ReadOnlySpan<byte> text, string name) => Parse(ConfigFile.Of(name, text));
+
+    private static RegistryConfiguration Parse(ConfigFile file)
     {
-        try
-        {
-            return Parse(File.ReadAllBytes(path), path);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new StrataException(ErrorKind.NotFound, $"read {path}: no such file", e) { Hint = $"{PathVariable} names it" };
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new StrataException(ErrorKind.Invalid, $"read {path}: {e.Message}", e);
-        }
+        List<ConfigProblem> problems = [];
+        RegistryConfiguration configuration = Read(file.Parse(), Path.GetDirectoryName(file.Name) ?? "", problems);
+        return problems.Count == 0 ? configuration : throw file.ToException(problems[0]);
     }
 
-    /// <summary>Reads the text of such a file; <paramref name="name"/> is for messages.</summary>
-    /// <exception cref="StrataException">Invalid: says file, line and column.</exception>
-    public static RegistryConfiguration Parse(ReadOnlySpan<byte> json, string name)
+    /// <summary>Makes sense of a file of ours.</summary>
+    internal static RegistryConfiguration Read(ConfigNode root, string folder, List<ConfigProblem> problems)
     {
-        RegistriesFile file;
-        try
-        {
-            file = JsonSerializer.Deserialize(json, RegistryJson.Default.RegistriesFile) ?? new RegistriesFile();
-        }
-        catch (JsonException e)
-        {
-            throw Refuse(name, e);
-        }
+        root.Allow(problems, "registries", "registry-mirrors", "insecure-registries");
         Dictionary<string, IReadOnlyList<Uri>> mirrors = new(StringComparer.OrdinalIgnoreCase);
-        HashSet<string> insecure = new(file.InsecureRegistries ?? [], StringComparer.OrdinalIgnoreCase);
-        foreach ((string registry, RegistryEntry entry) in file.Registries ?? [])
+        Dictionary<string, TlsFiles> tls = new(StringComparer.OrdinalIgnoreCase);
+        HashSet<string> insecure = new(root.FindTexts("insecure-registries", problems).Select(n => n.Text), StringComparer.OrdinalIgnoreCase);
+        HashSet<string> known = new(insecure, StringComparer.OrdinalIgnoreCase);
+        foreach ((string registry, int offset, ConfigNode entry) in root.FindTables("registries", problems))
         {
-            CheckRegistry(json, name, registry);
-            if (entry.Insecure)
+            CheckRegistry(registry, offset, problems);
+            entry.Allow(problems, "mirrors", "insecure", "ca", "client-cert", "client-key");
+            known.Add(registry);
+            if (entry.FindTruth("insecure", problems))
             {
                 insecure.Add(registry);
             }
-            if (entry.Mirrors is { Count: > 0 } list)
+            if (entry.FindTexts("mirrors", problems) is { Count: > 0 } list)
             {
-                mirrors[registry] = ParseMirrors(json, name, list);
+                mirrors[registry] = ReadMirrors(list, problems);
+            }
+            TlsFiles files = ReadTls(entry, folder, problems);
+            if (!files.IsEmpty)
+            {
+                tls[registry] = files;
             }
         }
-        if (file.RegistryMirrors is { Count: > 0 } dockers)
+        if (root.FindTexts("registry-mirrors", problems) is { Count: > 0 } dockers)
         {
-            mirrors[Oci.ImageReference.DefaultRegistry] = [.. mirrors.GetValueOrDefault(Oci.ImageReference.DefaultRegistry, []), .. ParseMirrors(json, name, dockers)];
+            mirrors[Oci.ImageReference.DefaultRegistry] = [.. mirrors.GetValueOrDefault(Oci.ImageReference.DefaultRegistry, []), .. ReadMirrors(dockers, problems)];
+            known.Add(Oci.ImageReference.DefaultRegistry);
         }
-        return new RegistryConfiguration { Mirrors = mirrors, Insecure = insecure };
+        return new RegistryConfiguration { Mirrors = mirrors, Insecure = insecure, Tls = tls, Known = known };
     }
 
-    private static Uri[] ParseMirrors(ReadOnlySpan<byte> json, string name, List<string> list)
+    /// <summary>Reads addresses of mirrors; wrong ones become problems.</summary>
+    internal static List<Uri> ReadMirrors(IEnumerable<ConfigNode> list, List<ConfigProblem> problems)
     {
-        var mirrors = new Uri[list.Count];
-        for (int i = 0; i < mirrors.Length; i++)
+        List<Uri> mirrors = [];
+        foreach (ConfigNode node in list)
         {
-            string text = list[i] ?? "";
+            string text = node.Text;
             bool hasScheme = text.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || text.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
             if (!hasScheme)
             {
-                throw new StrataException(ErrorKind.Invalid, $"{PlaceOf(json, name, text)}: mirror '{text}' has no scheme") { Hint = $"write \"https://{text}\" (or http:// where it has no TLS)" };
+                string scheme = Hosts.IsLoopback(text) ? "http://" : "https://";
+                problems.Add(new ConfigProblem(node.Offset, $"mirror '{text}' has no scheme", $"write \"https://{text}\" (or http:// where it has no TLS)", new ConfigEdit(node.Offset + 1, 0, scheme)));
             }
-            if (!Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) || uri.UserInfo.Length > 0 || uri.Query.Length > 0 || uri.Fragment.Length > 0)
+            else if (!Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) || uri.UserInfo.Length > 0 || uri.Query.Length > 0 || uri.Fragment.Length > 0)
             {
-                throw new StrataException(ErrorKind.Invalid, $"{PlaceOf(json, name, text)}: mirror '{text}' is not the address of a registry") { Hint = "write scheme and host, as in https://mirror.example.com:5000" };
+                problems.Add(new ConfigProblem(node.Offset, $"mirror '{text}' is not the address of a registry", "write scheme and host, as in https://mirror.example.com:5000"));
             }
-            mirrors[i] = uri;
+            else
+            {
+                mirrors.Add(uri);
+            }
         }
         return mirrors;
     }
 
-    private static void CheckRegistry(ReadOnlySpan<byte> json, string name, string registry)
+    /// <summary>What is known of a registry, or of the part of it that a repository is in.</summary>
+    /// <exception cref="StrataException">Invalid: a file of another engine that had to be read is wrong; says where.</exception>
+    internal RegistrySettings Find(string registry, string? repository)
     {
-        if (!Oci.ImageReference.TryParse(registry + "/x", out Oci.ImageReference? reference) || reference.Registry != registry)
+        if (Known.Contains(registry) || Mirrors.ContainsKey(registry) || Insecure.Contains(registry) || Foreign is null)
         {
-            throw new StrataException(ErrorKind.Invalid, $"{PlaceOf(json, name, registry)}: '{registry}' is not the name of a registry") { Hint = "write host and port, without scheme or path, as in registry.example.com:5000" };
+            IReadOnlyList<Uri> mirrors = Mirrors.TryGetValue(registry, out IReadOnlyList<Uri>? list) ? list : [];
+            return new RegistrySettings("") { Mirrors = [.. mirrors.Select(m => new MirrorSettings(m) { IsInsecure = Insecure.Contains(m.Authority) })], IsInsecure = Insecure.Contains(registry) };
+        }
+        return Foreign.Find(registry, repository);
+    }
+
+    /// <summary>The files for TLS with a server, or null where the system's will do.</summary>
+    internal TlsFiles? FindTls(string hostAndPort) => Tls.TryGetValue(hostAndPort, out TlsFiles? files) ? files : Foreign?.FindTls(hostAndPort);
+
+    private RegistryConfiguration With(RegistryConfiguration later)
+    {
+        Dictionary<string, IReadOnlyList<Uri>> mirrors = new(Mirrors.Where(m => !later.Known.Contains(m.Key)), StringComparer.OrdinalIgnoreCase);
+        Dictionary<string, TlsFiles> tls = new(Tls.Where(m => !later.Known.Contains(m.Key)), StringComparer.OrdinalIgnoreCase);
+        foreach ((string registry, IReadOnlyList<Uri> list) in later.Mirrors)
+        {
+            mirrors[registry] = list;
+        }
+        foreach ((string registry, TlsFiles files) in later.Tls)
+        {
+            tls[registry] = files;
+        }
+        HashSet<string> insecure = new(Insecure.Where(i => !later.Known.Contains(i)).Concat(later.Insecure), StringComparer.OrdinalIgnoreCase);
+        return new RegistryConfiguration { Mirrors = mirrors, Insecure = insecure, Tls = tls, Known = new HashSet<string>(Known.Concat(later.Known), StringComparer.OrdinalIgnoreCase) };
+    }
+
+    private static TlsFiles ReadTls(ConfigNode entry, string folder, List<ConfigProblem> problems)
+    {
+        string? Full(string? path) => path is null ? null : Path.GetFullPath(path, folder.Length == 0 ? Directory.GetCurrentDirectory() : Path.GetFullPath(folder));
+        TlsFiles files = new()
+        {
+            Authorities = [.. entry.FindTexts("ca", problems, mayBeOne: true).Select(n => Full(n.Text)!)],
+            Certificate = Full(entry.FindText("client-cert", problems)),
+            Key = Full(entry.FindText("client-key", problems)),
+        };
+        if (files is { Key: not null, Certificate: null })
+        {
+            problems.Add(new ConfigProblem(entry.Find("client-key")!.Offset, "a client-key without a client-cert"));
+        }
+        return files;
+    }
+
+    private static void CheckRegistry(string registry, int offset, List<ConfigProblem> problems)
+    {
+        if (!Oci.ImageReference.TryParse(registry + "/x", out Oci.ImageReference? reference) || !reference.Registry.Equals(registry, StringComparison.OrdinalIgnoreCase))
+        {
+            problems.Add(new ConfigProblem(offset, $"'{registry}' is not the name of a registry", "write host and port, without scheme or path, as in registry.example.com:5000"));
         }
     }
-
-    private static StrataException Refuse(string name, JsonException e)
-    {
-        string place = string.Create(CultureInfo.InvariantCulture, $"{name}:{(e.LineNumber ?? 0) + 1}:{(e.BytePositionInLine ?? 0) + 1}");
-        // "… Path: $.a | LineNumber: 0 | BytePositionInLine: 7." says the place in other words.
-        string message = e.Message.Split(" Path: $", 2)[0].Split(" LineNumber:", 2)[0];
-        bool isMissingComma = message.Contains("is invalid after a value", StringComparison.Ordinal);
-        return new StrataException(ErrorKind.Invalid, $"{place}: {message}", e) { Hint = isMissingComma ? "put a comma between the entries" : null };
-    }
-
-    private static string PlaceOf(ReadOnlySpan<byte> json, string name, string text)
-    {
-        Utf8JsonReader reader = new(json);
-        while (reader.Read())
-        {
-            if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName && reader.ValueTextEquals(text))
-            {
-                ReadOnlySpan<byte> before = json[..(int)reader.TokenStartIndex];
-                int line = before.Count((byte)'\n') + 1;
-                int column = Encoding.UTF8.GetCharCount(before[(before.LastIndexOf((byte)'\n') + 1)..]) + 1;
-                return string.Create(CultureInfo.InvariantCulture, $"{name}:{line}:{column}");
-            }
-        }
-        return name;
-    }
 }
-
-internal sealed record RegistriesFile
-{
-    public Dictionary<string, RegistryEntry>? Registries { get; init; }
-    [JsonPropertyName("registry-mirrors")] public List<string>? RegistryMirrors { get; init; }
-    [JsonPropertyName("insecure-registries")] public List<string>? InsecureRegistries { get; init; }
-}
-
-internal sealed record RegistryEntry
-{
-    public List<string>? Mirrors { get; init; }
-    public bool Insecure { get; init; }
-}
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false)]
-[JsonSerializable(typeof(RegistriesFile))]
-internal sealed partial class RegistryJson : JsonSerializerContext;
 
 // What servers send has more fields than we read.
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]

@@ -6,12 +6,21 @@ namespace Strata.Distribution;
 /// <summary>Turns answers that say no into exceptions that say why.</summary>
 internal static class RegistryErrors
 {
+    /// <summary>Reads at most 64 KiB of the answer of a server that was asked for nothing but by its own name.</summary>
+    public static ValueTask<RegistryException> ReadAsync(HttpResponseMessage response, Uri asked, CancellationToken cancellationToken)
+        => ReadAsync(response, asked, asked.Authority, isKnown: false, cancellationToken);
+
     /// <summary>Reads at most 64 KiB of the answer.</summary>
-    public static async ValueTask<RegistryException> ReadAsync(HttpResponseMessage response, Uri asked, CancellationToken cancellationToken)
+    /// <param name="response">The answer.</param>
+    /// <param name="asked">What was asked for.</param>
+    /// <param name="registry">Whose password would help.</param>
+    /// <param name="isKnown">Whether one was sent.</param>
+    /// <param name="cancellationToken">Ends the reading.</param>
+    public static async ValueTask<RegistryException> ReadAsync(HttpResponseMessage response, Uri asked, string registry, bool isKnown, CancellationToken cancellationToken)
     {
         byte[] body = await ReadSomeAsync(response.Content, RegistryOptions.MaxErrorBytes, cancellationToken).ConfigureAwait(false);
         HttpMethod method = response.RequestMessage?.Method ?? HttpMethod.Get;
-        return new RegistryException(method, Hosts.WithoutSecrets(asked), response.StatusCode, Parse(body)) { Hint = HintFor(response.StatusCode, asked) };
+        return new RegistryException(method, Hosts.WithoutSecrets(asked), response.StatusCode, Parse(body)) { Hint = HintFor(response.StatusCode, registry, isKnown) };
     }
 
     /// <summary>The answer's body, as far as it fits.</summary>
@@ -48,11 +57,16 @@ internal static class RegistryErrors
         }
     }
 
-    private static string? HintFor(HttpStatusCode status, Uri asked) => status switch
+    private static string? HintFor(HttpStatusCode status, string registry, bool isKnown)
     {
-        HttpStatusCode.Unauthorized => $"log in first: docker login {asked.Authority} writes the file that is read here",
-        _ => null,
-    };
+        string login = registry is Oci.ImageReference.DefaultRegistry or "registry-1.docker.io" ? "strata login" : $"strata login {registry}";
+        return status switch
+        {
+            HttpStatusCode.Unauthorized when isKnown => $"the user name or password is wrong, or no longer right; log in again: {login}",
+            HttpStatusCode.Unauthorized => $"log in first: {login}",
+            _ => null,
+        };
+    }
 }
 
 internal sealed record ErrorAnswer

@@ -14,6 +14,9 @@ public sealed record RegistryOptions
     /// <summary>Which registries have mirrors, and which may be spoken to without TLS. Null: read from the files when first needed.</summary>
     public RegistryConfiguration? Configuration { get; init; }
 
+    /// <summary>Where configuration is read from where <see cref="Configuration"/> is null. Null: this machine's files.</summary>
+    public RegistryFiles? Files { get; init; }
+
     /// <summary>Names and passwords. Null: Docker's and Podman's files, when first needed.</summary>
     public CredentialStore? Credentials { get; init; }
 
@@ -38,12 +41,15 @@ public sealed record RegistryOptions
     /// <summary>Told of every answer: which server, how long it took. For <c>--verbose</c>.</summary>
     public IProgress<RegistryAnswer>? Answers { get; init; }
 
+    /// <summary>Told before each wait: a person at a terminal wants to know why nothing happens.</summary>
+    public Action<RegistryWait>? OnWait { get; init; }
+
     // What a server says is never trusted to be short: 64 KiB of headers, of an error, of a token.
     internal const int MaxHeaderBytes = 64 << 10;
     internal const int MaxErrorBytes = 64 << 10;
     internal const int MaxTokenBytes = 256 << 10;
 
-    internal static SocketsHttpHandler CreateHandler(bool verifyTls)
+    internal static SocketsHttpHandler CreateHandler(bool verifyTls, ServerTrust? trust = null)
     {
         SocketsHttpHandler handler = new()
         {
@@ -61,6 +67,7 @@ public sealed record RegistryOptions
             handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
 #pragma warning restore CA5359
         }
+        trust?.ApplyTo(handler.SslOptions);
         return handler;
     }
 
@@ -75,3 +82,23 @@ public sealed record RegistryOptions
 
 /// <summary>One answer of a server. The address has neither user nor query.</summary>
 public readonly record struct RegistryAnswer(HttpMethod Method, Uri Address, HttpStatusCode Status, TimeSpan Elapsed);
+
+/// <summary>A request will be made again, after a while.</summary>
+/// <param name="Host">Host and port.</param>
+/// <param name="Time">How long the wait is.</param>
+/// <param name="Status">What it answered; null where it did not.</param>
+/// <param name="IsAsked">Whether it asked to be left alone that long (Retry-After).</param>
+public readonly record struct RegistryWait(string Host, TimeSpan Time, HttpStatusCode? Status, bool IsAsked)
+{
+    /// <summary>Whether a person would notice it.</summary>
+    public bool IsLong => IsAsked || Time >= TimeSpan.FromSeconds(1);
+
+    /// <inheritdoc/>
+    public override string ToString()
+    {
+        string time = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Time.TotalSeconds:0.#}");
+        return Status is not { } status ? $"waiting {time} s: {Host} does not answer"
+            : IsAsked ? $"waiting {time} s: {Host} asks for it ({(int)status})"
+            : $"waiting {time} s: {Host} fails ({(int)status})";
+    }
+}

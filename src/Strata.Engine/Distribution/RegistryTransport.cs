@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Security.Authentication;
@@ -9,6 +10,20 @@ internal sealed record RegistryRequest(HttpMethod Method, string Path, string Sc
 {
     /// <summary>An address given by the server (where to upload to); instead of <see cref="Path"/>.</summary>
     public Uri? Absolute { get; init; }
+
+    /// <summary>The repository it is about; null where it is about the registry.</summary>
+    public string? Repository
+    {
+        get
+        {
+            string[] parts = Path.Split('/');
+            int end = Math.Max(Array.LastIndexOf(parts, "manifests"), Math.Max(Array.LastIndexOf(parts, "blobs"), Math.Max(Array.LastIndexOf(parts, "tags"), Array.LastIndexOf(parts, "referrers"))));
+            return end > 1 ? string.Join('/', parts[1..end]) : null;
+        }
+    }
+
+    /// <summary>What is asked for has a digest: whoever answers, it is the same or wrong.</summary>
+    public bool IsForDigest => Path[(Path.LastIndexOf('/') + 1)..].Contains(':', StringComparison.Ordinal);
 
     /// <summary>Media types to accept.</summary>
     public IReadOnlyList<string> Accept { get; init; } = [];
@@ -33,19 +48,22 @@ internal sealed class RegistryTransport : IDisposable
 
     private readonly RegistryOptions _options;
     private readonly HttpMessageInvoker _verified;
+    private readonly ConcurrentDictionary<(TlsFiles Files, bool IsUnverified, string Host), Lazy<HttpMessageInvoker>> _withFiles = new();
     private readonly Lazy<HttpMessageInvoker> _unverified;
     private readonly RegistryAuth _auth;
 
     public RegistryTransport(RegistryOptions options, CredentialStore credentials)
     {
         _options = options;
-        _verified = Invoker(verifyTls: true);
-        _unverified = new(() => Invoker(verifyTls: false));
+        _verified = Invoker(RegistryOptions.CreateHandler(verifyTls: true));
+        _unverified = new(() => Invoker(RegistryOptions.CreateHandler(verifyTls: false)));
         _auth = new RegistryAuth(InvokerFor, credentials, options.Time);
-
-        HttpMessageInvoker Invoker(bool verifyTls)
-            => new(new RedirectHandler(options.Handler ?? RegistryOptions.CreateHandler(verifyTls)), disposeHandler: options.Handler is null);
     }
+
+    private HttpMessageInvoker Invoker(HttpMessageHandler own) => new(new RedirectHandler(_options.Handler ?? own), disposeHandler: _options.Handler is null);
+
+    /// <summary>Who answers challenges.</summary>
+    public RegistryAuth Auth => _auth;
 
     /// <summary>An answer, good or bad. Only the headers have been read.</summary>
     /// <exception cref="StrataException">Unavailable: none came.</exception>
@@ -83,13 +101,14 @@ internal sealed class RegistryTransport : IDisposable
             {
                 return response ?? throw failure!; // the answer says 429; waiting longer is for people to decide
             }
+            _options.OnWait?.Invoke(new RegistryWait(endpoint.Address.Authority, wait, response?.StatusCode, IsAsked: response?.Headers.RetryAfter is not null));
             response?.Dispose();
             await Task.Delay(wait, _options.Time, cancellationToken).ConfigureAwait(false);
         }
     }
 
     /// <summary>Where a request of this description goes to at a server.</summary>
-    public static Uri AddressOf(RegistryEndpoint endpoint, RegistryRequest request) => request.Absolute ?? new Uri(endpoint.Address, request.Path);
+    public static Uri AddressOf(RegistryEndpoint endpoint, RegistryRequest request) => request.Absolute ?? new Uri(endpoint.Address, endpoint.PathOf(request.Path));
 
     /// <summary>How long to wait before attempt <paramref name="attempt"/> + 1 where the server does not say.</summary>
     public TimeSpan Backoff(int attempt)
@@ -100,14 +119,16 @@ internal sealed class RegistryTransport : IDisposable
         return _options.FirstDelay * Math.Min(1 << (attempt - 1), 64) * jitter;
     }
 
-    private HttpMessageInvoker InvokerFor(RegistryEndpoint endpoint) => endpoint.IsUnverified ? _unverified.Value : _verified;
+    private HttpMessageInvoker InvokerFor(RegistryEndpoint endpoint)
+        => endpoint.Tls is null ? endpoint.IsUnverified ? _unverified.Value : _verified
+            : _withFiles.GetOrAdd((endpoint.Tls, endpoint.IsUnverified, endpoint.Address.IdnHost), key => new(() => Invoker(RegistryOptions.CreateHandler(!key.IsUnverified, new ServerTrust(key.Files, key.Host))))).Value;
 
     private async ValueTask<HttpResponseMessage> SendOnceAsync(RegistryEndpoint endpoint, RegistryRequest request, CancellationToken cancellationToken)
     {
         Uri address = AddressOf(endpoint, request);
         // An upload may be sent elsewhere; who we are is nobody's business there.
         bool isOurs = Hosts.IsSameOrigin(address, endpoint.Address);
-        AuthenticationHeaderValue? authorization = isOurs ? _auth.Find(endpoint, request.Scope) : null;
+        AuthenticationHeaderValue? authorization = isOurs ? _auth.Find(endpoint, endpoint.ScopeOf(request.Scope)) : null;
         HttpResponseMessage response = await SendRawAsync(endpoint, request, address, authorization, cancellationToken).ConfigureAwait(false);
         if (response.StatusCode != HttpStatusCode.Unauthorized || !isOurs || !IsFrom(response, endpoint))
         {
@@ -116,7 +137,7 @@ internal sealed class RegistryTransport : IDisposable
         AuthenticationHeaderValue? answer;
         try
         {
-            answer = await _auth.AnswerAsync(endpoint, response, request.Scope, authorization, cancellationToken).ConfigureAwait(false);
+            answer = await _auth.AnswerAsync(endpoint, response, endpoint.ScopeOf(request.Scope), authorization, cancellationToken).ConfigureAwait(false);
         }
         catch
         {
@@ -243,7 +264,7 @@ internal sealed class RegistryTransport : IDisposable
         bool isTls = e.HttpRequestError == HttpRequestError.SecureConnectionError || e.InnerException is AuthenticationException;
         string cause = isTls && e.InnerException is { } inner ? inner.Message : e.Message;
         string? hint = isTls && !endpoint.IsMirror
-            ? $"where {endpoint.Registry} is meant to be without TLS, say so in {RegistryConfiguration.DefaultPath}: {{\"registries\":{{\"{endpoint.Registry}\":{{\"insecure\":true}}}}}}"
+            ? $"where {endpoint.Registry} is meant to be without TLS, say so in {RegistryConfiguration.DefaultPath}: registries.\"{endpoint.Registry}\".insecure = true (or name who vouches for it: registries.\"{endpoint.Registry}\".ca = \"/FILE.pem\")"
             : null;
         return new StrataException(ErrorKind.Unavailable, $"{request.Method} {address}: {cause}", e) { Hint = hint };
     }
@@ -255,6 +276,10 @@ internal sealed class RegistryTransport : IDisposable
         if (_unverified.IsValueCreated)
         {
             _unverified.Value.Dispose();
+        }
+        foreach (Lazy<HttpMessageInvoker> invoker in _withFiles.Values.Where(i => i.IsValueCreated))
+        {
+            invoker.Value.Dispose();
         }
     }
 }

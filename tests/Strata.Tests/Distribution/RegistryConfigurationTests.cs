@@ -50,13 +50,13 @@ public sealed class RegistryConfigurationTests
     [InlineData("""{"auths":{"h:5000":{"auth":"bWU6cHc="}}}""", "h:5001", null)]
     [InlineData("""{"auths":{"h:5000":{}}}""", "h:5000", null)]
     [InlineData("""{}""", "h:5000", null)]
-    public void Passwords_are_found_by_registry(string json, string registry, string? expected)
+    public async Task Passwords_are_found_by_registry(string json, string registry, string? expected)
     {
         string path = Path.GetTempFileName();
         try
         {
             File.WriteAllText(path, json);
-            Credential? credential = CredentialStore.FromFile(path).Find(registry);
+            Credential? credential = await CredentialStore.FromFile(path).FindAsync(registry, cancellationToken: TestContext.Current.CancellationToken);
             Assert.Equal(expected, credential is null ? null : $"{credential.UserName}:{credential.Password}");
             Assert.DoesNotContain("pw", credential?.ToString() ?? "", StringComparison.Ordinal);
         }
@@ -65,6 +65,63 @@ public sealed class RegistryConfigurationTests
             File.Delete(path);
         }
     }
+
+    [Fact]
+    public void The_same_can_be_said_in_TOML()
+    {
+        RegistryConfiguration configuration = RegistryConfiguration.Parse("""
+            # a comment
+            registry-mirrors = ["https://last.example.com"]
+            registries."10.0.0.1:8080".insecure = true
+            [registries."docker.io"]
+            mirrors = [
+              'http://127.0.0.1:5000', # the nearest
+              "https://m.example.com/x",
+            ]
+            [registries."own.example.com"]
+            ca = "ca.pem"
+            client-cert = "/etc/me.pem"
+            client-key = "me.key"
+            """u8, "/cfg/strata.toml");
+        Assert.Equal(["http://127.0.0.1:5000/", "https://m.example.com/x", "https://last.example.com/"], configuration.Mirrors["docker.io"].Select(u => u.AbsoluteUri));
+        Assert.Equal(["10.0.0.1:8080"], configuration.Insecure);
+        Assert.Equal(new TlsFiles { Authorities = ["/cfg/ca.pem"], Certificate = "/etc/me.pem", Key = "/cfg/me.key" }, configuration.Tls["own.example.com"]);
+    }
+
+    [Theory]
+    [InlineData("a = 1\na = 2", "f.toml:2:1: 'a' stands here twice")]
+    [InlineData("[registries]\n\"docker.io\" = { mirror = [] }", "f.toml:2:17: 'mirror' is not known here")]
+    [InlineData("registry-mirrors = [\n  \"https://a\"\n  \"https://b\"\n]", "f.toml:3:3: the list ends with ]")]
+    [InlineData("[registries.\"docker.io\"]\nmirrors = [\"127.0.0.1:5000\"]", "f.toml:2:12: mirror '127.0.0.1:5000' has no scheme")]
+    [InlineData("registries = 3", "f.toml:1:14: 'registries' is a table")]
+    [InlineData("registry-mirrors = \"https://a", "f.toml:1:20: this text has no end")]
+    [InlineData("[registries.\"docker.io\"", "f.toml:1:24: the header ends with ]")]
+    [InlineData("[registries.\"h:1\"]\ninsecure = yes", "f.toml:2:12: 'yes' is no value")]
+    [InlineData("[registries.\"h:1\"]\nclient-key = \"k\"", "f.toml:2:14: a client-key without a client-cert")]
+    public void A_mistake_in_TOML_is_shown_where_it_is(string toml, string start)
+        => Assert.StartsWith(start, Assert.Throws<StrataException>(() => RegistryConfiguration.Parse(Encoding.UTF8.GetBytes(toml), "f.toml")).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("a = \"\\u00e9\\n\"", "é\n")]
+    [InlineData("a = '''\nx\\'y'''", "x\\'y")]
+    [InlineData("a = \"\"\"x \\\n   y\"\"\"\"", "x y\"")]
+    [InlineData("[b.c]\n[a1]\n[[d]]\nx = 1979-05-27T07:32:00Z\ny = { z.w = -1_000.5e3, v = [[1], []] }\n[d.e]\n[[d]]\na = 'no'\n[f]\n[a]\n", null)]
+    public void TOML_is_read_as_it_is_written(string toml, string? text)
+    {
+        ConfigNode root = new TomlConfig(toml).Read();
+        Assert.Equal(text, root.Find("a") is { Kind: ConfigKind.Text } node ? node.Text : null);
+    }
+
+    [Theory]
+    [InlineData("[a]\n[a]")]
+    [InlineData("a = {b = 1}\n[a.c]")]
+    [InlineData("a = [1]\n[[a]]")]
+    [InlineData("a.b = 1\na.b.c = 2")]
+    [InlineData("a = 10.0.0.1")]
+    [InlineData("a = \"\\q\"")]
+    [InlineData("a = 1 b = 2")]
+    [InlineData("= 1")]
+    public void What_is_no_TOML_is_refused(string toml) => Assert.Throws<ConfigSyntaxException>(() => new TomlConfig(toml).Read());
 
     private static RegistryConfiguration Parse(string json) => RegistryConfiguration.Parse(Encoding.UTF8.GetBytes(json), "f.json");
 }

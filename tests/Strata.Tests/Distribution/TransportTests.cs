@@ -58,7 +58,7 @@ public sealed class TransportTests
         StrataException e = await Assert.ThrowsAsync<StrataException>(() => ReadAsync(new() { Handler = ConnectTo(server), Configuration = RegistryConfiguration.Empty }, Elsewhere));
         Assert.Equal(ErrorKind.Unavailable, e.Kind);
         Assert.Contains("https://" + Elsewhere, e.Message, StringComparison.Ordinal);
-        Assert.Contains("""/etc/strata/registries.json: {"registries":{"registry.example.com:5000":{"insecure":true}}}""", e.Hint, StringComparison.Ordinal);
+        Assert.Contains("""/etc/strata/strata.toml: registries."registry.example.com:5000".insecure = true""", e.Hint, StringComparison.Ordinal);
         Assert.Empty(server.Requests);
     }
 
