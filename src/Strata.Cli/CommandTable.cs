@@ -110,7 +110,7 @@ internal static class CommandTable
 
     private static CommandEntry? TryCreateRegistry(string name) => name switch
     {
-        "login" => new(name, LoginCommand.Create, "Log in to a registry", "strata login registry.example.com:5000", "strata login -u me --password-stdin registry.example.com < password.txt") { Group = "Registries" },
+        "login" => new(name, LoginCommand.Create, "Log in to a registry", "strata login registry.example.com:5000", "cat password.txt | strata login -u me --password-stdin registry.example.com") { Group = "Registries" },
         "logout" => new(name, LoginCommand.CreateLogout, "Forget the password of a registry", "strata logout registry.example.com:5000") { Group = "Registries" },
         "search" => new(name, SearchCommand.Create, "Find images at a registry", "strata search nginx", "strata search 127.0.0.1:5000/ngi", "strata search --registry 127.0.0.1:5000 ngi") { Group = "Registries" },
         "tags" => new(name, RemoteCommand.CreateTags, "List the tags of a repository at a registry", "strata tags 127.0.0.1:5000/app") { Group = "Registries" },

@@ -132,7 +132,10 @@ public sealed class ConfigCheck
                 yield return (new ConfigEdit(at, 1, right), $"'{wrong}' is not '{right}', as it looks");
                 yield return (WholeLine(text, at), "here are quotes, commas or colons of a word processor");
             }
-            yield return (new ConfigEdit(at, 1, ""), $"'{Hosts.Printable(wrong.ToString())}' is too much here");
+            if (char.IsAscii(wrong) && char.IsPunctuation(wrong))
+            {
+                yield return (new ConfigEdit(at, 1, ""), $"'{wrong}' is too much here");
+            }
             if (file.IsJson && (wrong is '/' or '#'))
             {
                 int line = text.IndexOf('\n', at) is >= 0 and int found ? found : text.Length;

@@ -53,7 +53,7 @@ public sealed partial class RegistryClient
                 }
             }
         }
-        catch (StrataException e) when (e.Kind is ErrorKind.NotFound or ErrorKind.Invalid)
+        catch (RegistryException e) when (e.Status is HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed or HttpStatusCode.BadRequest or HttpStatusCode.NotImplemented)
         {
             throw new StrataException(ErrorKind.Unsupported, $"search {registry}: it has no search, and does not list its repositories: {e.Message}", e);
         }

@@ -30,7 +30,7 @@ public sealed class ConfigCheckTests
 
     [Theory]
     [InlineData("strata.toml", "[registries.\"h:1\"]\ninsecur = true", "strata.toml:2:1: 'insecur' is not known here")]
-    [InlineData("hosts.toml", "[host.\"m.example.com/?x\"]", "hosts.toml:1:1: 'm.example.com/?x' is not the address of a registry")]
+    [InlineData("hosts.toml", "[host.\"m.example.com/?x\"]", "hosts.toml:1:7: 'm.example.com/?x' is not the address of a registry")]
     [InlineData("registries.conf", "[[registry]]\nlocation = \"https://h\"\nprefix = \"x\"", "registries.conf:2:12: location 'https://h' is no host and path")]
     [InlineData("registries.conf", "[[registry]]\nblocked = true", "registries.conf:1:1: a registry has a prefix or a location; only prefixes that begin with *. do without a location")]
     [InlineData("x.json", "hello", "x.json:1:1: ")]

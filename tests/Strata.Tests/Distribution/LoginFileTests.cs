@@ -81,11 +81,11 @@ public sealed class LoginFileTests : IDisposable
     {
         LoginFile file = NewFile;
         string[] keys = [.. Enumerable.Range(0, 20).Select(i => $"h{i}:5000")];
-        await Task.WhenAll(keys.Select(k => Task.Run(async () => await file.SaveAsync(k, new Credential(k, "pw"), Token), Token)));
+        await Task.WhenAll(keys.Select(k => Task.Run(async () => await file.SaveAsync(k, new Credential(k[..^5], "pw"), Token), Token)));
         CredentialStore store = CredentialStore.FromFile(file.FilePath);
         foreach (string key in keys)
         {
-            Assert.Equal(key, (await store.FindAsync(key, cancellationToken: Token))?.UserName);
+            Assert.Equal(key[..^5], (await store.FindAsync(key, cancellationToken: Token))?.UserName);
         }
     }
 

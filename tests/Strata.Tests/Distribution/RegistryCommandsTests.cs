@@ -96,7 +96,7 @@ public sealed class RegistryCommandsTests
         {
             dead = gone.Host;
         }
-        string json = $$"""{"registries":{"{{origin.Host}}":{"mirrors":["http://{{dead}}","http://{{empty.Host}}","http://{{good.Host}}"]}}}""";
+        string json = $"{{\"registries\":{{\"{origin.Host}\":{{\"mirrors\":[\"http://{dead}\",\"http://{empty.Host}\",\"http://{good.Host}\"]}}}}}}";
         using RegistryClient client = Client(new() { Configuration = RegistryConfiguration.Parse(Encoding.UTF8.GetBytes(json), "x.json") });
         List<MirrorAnswer> answers = [];
         await foreach (MirrorAnswer answer in client.ExplainAsync(ImageReference.Parse(origin.Host + "/a:t"), Token))
