@@ -63,7 +63,18 @@ public sealed class ConfigCheck
         {
             file = Apply(file, edit);
         }
-        return new ConfigCheck(InOrder(mistakes), mistakes.Count == 0 || !isMended ? null : file.Text);
+        return new ConfigCheck(InOrder(mistakes), mistakes.Count > 0 && isMended && IsRight(file) ? file.Text : null);
+    }
+
+    private static bool IsRight(ConfigFile file)
+    {
+        List<ConfigProblem> problems = [];
+        if (file.TryParse(out _) is null)
+        {
+            return false;
+        }
+        Make(file, problems);
+        return problems.Count == 0;
     }
 
     private static ConfigMistake[] InOrder(List<ConfigMistake> mistakes)

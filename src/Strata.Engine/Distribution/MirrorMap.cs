@@ -47,8 +47,11 @@ internal sealed class RegistryEndpoint(string registry, Uri address, bool isMirr
     /// <summary>Held while the scheme is found out.</summary>
     public SemaphoreSlim Probe { get; } = new(1);
 
-    /// <summary>The key of its credential: a mirror's is its own.</summary>
-    public string CredentialKey => IsMirror ? Address.Authority : Registry;
+    /// <summary>It stands for the registry under another host's name (hosts.toml, registries.conf).</summary>
+    public bool IsElsewhere { get; init; }
+
+    /// <summary>The key of its credential: a mirror's is its own, and so is that of a server with another name.</summary>
+    public string CredentialKey => IsMirror || IsElsewhere ? Address.Authority : Registry;
 
     public override string ToString() => IsMirror ? Address.GetLeftPart(UriPartial.Path).TrimEnd('/') : Registry;
 }
@@ -98,10 +101,10 @@ internal sealed class MirrorMap(RegistryConfiguration configuration, TimeProvide
         // What may speak plain HTTP is asked which it speaks; everything else speaks TLS or not with us.
         bool mayBePlain = isInsecure || Hosts.IsLoopback(server);
         RegistryEndpoint origin = settings.Server is { } there && there.Address.Scheme == Uri.UriSchemeHttp
-            ? new RegistryEndpoint(registry, WithSlash(there.Address), isMirror: false, mayBePlain: true, isInsecure, isSchemeKnown: true) { Tls = TlsOf(there), Rewrite = there.Rewrite, HasOwnPath = there.HasOwnPath }
+            ? new RegistryEndpoint(registry, WithSlash(there.Address), isMirror: false, mayBePlain: true, isInsecure, isSchemeKnown: true) { IsElsewhere = there.Address.Authority != registry, Tls = TlsOf(there), Rewrite = there.Rewrite, HasOwnPath = there.HasOwnPath }
             : new RegistryEndpoint(registry, settings.Server is null ? new Uri($"https://{server}/") : WithSlash(settings.Server.Address), isMirror: false, mayBePlain, isInsecure, isSchemeKnown: !mayBePlain)
             {
-                Tls = settings.Server is null ? configuration.FindTls(registry) : TlsOf(settings.Server), Rewrite = settings.Server?.Rewrite, HasOwnPath = settings.Server is { HasOwnPath: true },
+                IsElsewhere = settings.Server is not null && server != registry, Tls = settings.Server is null ? configuration.FindTls(registry) : TlsOf(settings.Server), Rewrite = settings.Server?.Rewrite, HasOwnPath = settings.Server is { HasOwnPath: true },
             };
         return
         [

@@ -83,7 +83,7 @@ public sealed record RegistryConfiguration
         HashSet<string> known = new(insecure, StringComparer.OrdinalIgnoreCase);
         foreach ((string registry, int offset, ConfigNode entry) in root.FindTables("registries", problems))
         {
-            CheckRegistry(registry, offset, problems);
+            CheckRegistry(registry, offset, entry, problems);
             entry.Allow(problems, "mirrors", "insecure", "ca", "client-cert", "client-key");
             known.Add(registry);
             if (entry.FindTruth("insecure", problems))
@@ -116,12 +116,12 @@ public sealed record RegistryConfiguration
         {
             string text = node.Text;
             bool hasScheme = text.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || text.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
-            if (!hasScheme)
+            string scheme = Hosts.IsLoopback(text) ? "http://" : "https://";
+            if (!hasScheme && !text.Contains(":/", StringComparison.Ordinal) && TryReadAddress(scheme + text, out _))
             {
-                string scheme = Hosts.IsLoopback(text) ? "http://" : "https://";
                 problems.Add(new ConfigProblem(node.Offset, $"mirror '{text}' has no scheme", $"write \"https://{text}\" (or http:// where it has no TLS)", new ConfigEdit(node.Offset + 1, 0, scheme)));
             }
-            else if (!Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) || uri.UserInfo.Length > 0 || uri.Query.Length > 0 || uri.Fragment.Length > 0)
+            else if (!hasScheme || !TryReadAddress(text, out Uri? uri))
             {
                 problems.Add(new ConfigProblem(node.Offset, $"mirror '{text}' is not the address of a registry", "write scheme and host, as in https://mirror.example.com:5000"));
             }
@@ -132,6 +132,9 @@ public sealed record RegistryConfiguration
         }
         return mirrors;
     }
+
+    private static bool TryReadAddress(string text, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Uri? uri)
+        => Uri.TryCreate(text, UriKind.Absolute, out uri) && uri is { UserInfo.Length: 0, Query.Length: 0, Fragment.Length: 0, Host.Length: > 0 };
 
     /// <summary>What is known of a registry, or of the part of it that a repository is in.</summary>
     /// <exception cref="StrataException">Invalid: a file of another engine that had to be read is wrong; says where.</exception>
@@ -180,11 +183,13 @@ public sealed record RegistryConfiguration
         return files;
     }
 
-    private static void CheckRegistry(string registry, int offset, List<ConfigProblem> problems)
+    private static void CheckRegistry(string registry, int offset, ConfigNode entry, List<ConfigProblem> problems)
     {
         if (!Oci.ImageReference.TryParse(registry + "/x", out Oci.ImageReference? reference) || !reference.Registry.Equals(registry, StringComparison.OrdinalIgnoreCase))
         {
-            problems.Add(new ConfigProblem(offset, $"'{registry}' is not the name of a registry", "write host and port, without scheme or path, as in registry.example.com:5000"));
+            // [registries.docker.io] is a table io in a table docker.
+            string? inner = entry.Members.FirstOrDefault(m => m.Value.Kind == ConfigKind.Table)?.Name;
+            problems.Add(new ConfigProblem(offset, $"'{registry}' is not the name of a registry", inner is not null ? $"a name with dots stands in quotes: [registries.\"{registry}.{inner}\"]" : "write host and port, without scheme or path, as in registry.example.com:5000"));
         }
     }
 }

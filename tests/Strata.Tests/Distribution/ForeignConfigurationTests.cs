@@ -85,10 +85,19 @@ public sealed class ForeignConfigurationTests : IDisposable
             blocked = true
             """);
         Assert.Equal(["https://m.example.com:5000/v2/t/app/manifests/t plain unverified digests", "https://other.example.com/v2/moved/app/manifests/t"], Find("h.example.com", "team/app").Select(e => Show(e, "v2/team/app/manifests/t")));
+        Assert.Equal(["m.example.com:5000", "other.example.com"], Find("h.example.com", "team/app").Select(e => e.CredentialKey)); // a password goes to its own host
         Assert.Equal("repository:moved/app:pull repository:x:pull", Find("h.example.com", "team/app")[^1].ScopeOf("repository:team/app:pull repository:x:pull"));
         Assert.Equal(["https://h.example.com/v2/teams/app/manifests/t"], Find("h.example.com", "teams/app").Select(e => Show(e, "v2/teams/app/manifests/t")));
         StrataException e = Assert.Throws<StrataException>(() => Find("x.bad.example.com", "a"));
         Assert.Equal((ErrorKind.Denied, $"ask x.bad.example.com/a: {_folder}/registries.conf blocks '*.bad.example.com'"), (e.Kind, e.Message));
+    }
+
+    [Fact]
+    public void The_hub_behind_its_own_name_keeps_its_password()
+    {
+        Write("containerd/docker.io/hosts.toml", "server = \"https://registry-1.docker.io\"");
+        Assert.Equal("registry-1.docker.io", Find("docker.io")[0].CredentialKey);
+        Assert.Equal("https://index.docker.io/v1/", CredentialFile.KeyOf("registry-1.docker.io"));
     }
 
     [Fact]

@@ -101,6 +101,35 @@ public sealed class RegistryConfigurationTests
     public void A_mistake_in_TOML_is_shown_where_it_is(string toml, string start)
         => Assert.StartsWith(start, Assert.Throws<StrataException>(() => RegistryConfiguration.Parse(Encoding.UTF8.GetBytes(toml), "f.toml")).Message, StringComparison.Ordinal);
 
+    [Fact]
+    public void A_name_without_quotes_is_shown_with_them()
+        => Assert.Equal("a name with dots stands in quotes: [registries.\"docker.io\"]", Assert.Throws<StrataException>(() => RegistryConfiguration.Parse("[registries.docker.io]"u8, "f.toml")).Hint);
+
+    // Whatever is in a file, it is read or refused, and mending it comes to an end.
+    [Fact]
+    public void Any_text_is_read_or_refused()
+    {
+        string[] starts = ["{\"registry-mirrors\":[\"https://a\",\"b\"],\"x\":{\"y\":[1,true,null]}}", "[registries.\"docker.io\"]\nmirrors = [\"https://a\", 'b']\n[[registry]]\nx = {a = 1, b.c = \"\"\"q\\n\"\"\"}\n"];
+        const string Letters = "{}[]\",':=#\\\n\r\t .a0\u201C\u0000\u00e9\"\"\"";
+        Random random = new(1);
+        for (int i = 0; i < 2000; i++)
+        {
+            StringBuilder text = new(starts[i % 2]);
+            for (int edits = random.Next(1, 6); edits > 0; edits--)
+            {
+                int at = random.Next(text.Length);
+                _ = random.Next(3) switch
+                {
+                    0 => text.Remove(at, 1),
+                    1 => text.Insert(at, Letters[random.Next(Letters.Length)]),
+                    _ => text.Remove(at, Math.Min(text.Length - at, random.Next(1, 10))),
+                };
+            }
+            ConfigCheck check = ConfigCheck.Check(text.ToString(), i % 2 == 0 ? "daemon.json" : "x.toml");
+            Assert.True(check.Corrected is null || ConfigCheck.Check(check.Corrected, i % 2 == 0 ? "daemon.json" : "x.toml").Mistakes.Count == 0, $"{text} became {check.Corrected}");
+        }
+    }
+
     [Theory]
     [InlineData("a = \"\\u00e9\\n\"", "é\n")]
     [InlineData("a = '''\nx\\'y'''", "x\\'y")]
