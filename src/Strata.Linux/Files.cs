@@ -14,6 +14,28 @@ public static unsafe class Files
         return Native.statx(file.Fd(), &empty, Native.AT_EMPTY_PATH, Native.STATX_BASIC_STATS, &status) == 0 ? Native.ToStatus(status) : throw Native.Failure("statx", "(open file)");
     }
 
+    /// <summary>Opens a file by a trusted path for reading and writing, and makes it where it is missing (0600). No link is followed; nothing is locked.</summary>
+    public static SafeFileHandle OpenOrCreate(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        fixed (byte* name = PathBytes.Of(path, "open"))
+        {
+            int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDWR | Native.O_CREAT | Native.O_NOFOLLOW | Native.O_CLOEXEC, 0b110_000_000);
+            return fd >= 0 ? fd.ToHandle() : throw Native.Failure("open", path);
+        }
+    }
+
+    /// <summary>Opens an open file once more, for reading, with a position of its own; whatever became of its name.</summary>
+    public static SafeFileHandle OpenAgain(SafeFileHandle file, string path)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        fixed (byte* link = System.Text.Encoding.ASCII.GetBytes($"/proc/self/fd/{file.Fd()}\0"))
+        {
+            int fd = Native.openat(Native.AT_FDCWD, link, Native.O_RDONLY | Native.O_CLOEXEC, 0);
+            return fd >= 0 ? fd.ToHandle() : throw Native.Failure("open", path);
+        }
+    }
+
     /// <summary>Writes all of it at the file's position; <paramref name="path"/> is for the message.</summary>
     public static void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, string path)
     {

@@ -19,7 +19,7 @@ public static class GarbageCollector
         using FileLock? turn = dryRun ? null : await TrashFolder.LockAsync(store.Layout, cancellationToken).ConfigureAwait(false);
         Digest[] kept = [.. keep];
         HashSet<Digest> marked = await MarkAllAsync(store, roots, kept, cancellationToken).ConfigureAwait(false);
-        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + TrashFolder.Empty(store.Layout, marked, dryRun) + SweepRecords(store.Layout, dryRun);
+        long bytes = IngestFolder.Sweep(store.Layout, dryRun) + PartialBlob.Sweep(store.Layout, TimeProvider.System, dryRun) + TrashFolder.Empty(store.Layout, marked, dryRun) + SweepRecords(store.Layout, dryRun);
         List<Digest> victims = [.. store.List().Select(b => b.Digest).Where(d => !marked.Contains(d))];
         if (victims.Count == 0)
         {

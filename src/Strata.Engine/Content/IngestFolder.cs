@@ -20,6 +20,10 @@ internal static class IngestFolder
         long bytes = 0;
         foreach (string folder in Directory.Exists(layout.Ingest) ? Directory.GetDirectories(layout.Ingest) : [])
         {
+            if (folder == layout.Downloads)
+            {
+                continue;
+            }
             if (s_folders.TryGetValue(layout.Root, out Lazy<(string Path, FileLock Lock)>? own) && own.IsValueCreated && own.Value.Path == folder)
             {
                 continue;

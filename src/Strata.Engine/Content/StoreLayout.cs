@@ -17,6 +17,7 @@ namespace Strata.Content;
 /// volumes/NAME/_data
 /// leases/                         who is ingesting what (flock-held)
 /// ingest/                         half-written things, each below a folder that its process holds by flock
+/// ingest/downloads/sha256-HEX     blobs that have come in part, to be gone on with; flock-held by who does
 /// trash/                          on its way out
 /// settings.json                   what the owner has decided: limit, pins
 /// </code>
@@ -44,6 +45,7 @@ public sealed class StoreLayout
     public string Volumes => Path.Combine(Root, "volumes");
     public string Leases => Path.Combine(Root, "leases");
     public string Ingest => Path.Combine(Root, "ingest");
+    public string Downloads => Path.Combine(Ingest, "downloads");
     public string Trash => Path.Combine(Root, "trash");
     public string Settings => Path.Combine(Root, "settings.json");
     public string Blob(Digest digest) => Path.Combine(Blobs, digest.Algorithm.ToString(), digest.Hex[..2].ToString(), digest.Hex.ToString());

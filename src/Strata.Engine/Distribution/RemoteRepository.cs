@@ -8,7 +8,7 @@ using Strata.Oci;
 namespace Strata.Distribution;
 
 /// <summary>One repository of one registry (and its mirrors). Reading; writing is in RemoteRepository.Push.cs.</summary>
-public sealed partial class RemoteRepository : IContentSource, IContentSink
+public sealed partial class RemoteRepository : IResumableSource, IContentSink
 {
     private const string DigestHeader = "Docker-Content-Digest";
 
@@ -74,10 +74,15 @@ public sealed partial class RemoteRepository : IContentSource, IContentSink
                 ? new VerifyingStream(new MemoryStream(bytes, writable: false), descriptor, ToString())
                 : throw new StrataException(ErrorKind.Invalid, $"get {this}@{descriptor.Digest}: it is '{found.MediaType}', not '{descriptor.MediaType}'");
         }
-        Stream first = await OpenBlobAsync(descriptor, 0, cancellationToken).ConfigureAwait(false);
-        ResumingStream resuming = new(first, descriptor, ToString(), _client.Options,
-            (from, token) => OpenBlobAsync(descriptor, from, token), _client.Transport.Backoff);
-        return new VerifyingStream(resuming, descriptor, ToString());
+        return new VerifyingStream(await OpenFromAsync(descriptor, 0, cancellationToken).ConfigureAwait(false), descriptor, ToString());
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<Stream> OpenFromAsync(Descriptor descriptor, long start, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        Stream first = await OpenBlobAsync(descriptor, start, cancellationToken).ConfigureAwait(false);
+        return new ResumingStream(first, start, descriptor, ToString(), _client.Options, (from, token) => OpenBlobAsync(descriptor, from, token), _client.Transport.Backoff);
     }
 
     /// <summary>The tags, in the order the registry gives them.</summary>

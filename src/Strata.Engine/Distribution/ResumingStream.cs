@@ -6,12 +6,12 @@ namespace Strata.Distribution;
 /// A download that goes on after it broke off: the rest is asked for again, from the first byte that is missing. Gives up only where several attempts
 /// in a row bring nothing. Whether the bytes are right is judged by who reads them to the end.
 /// </summary>
-internal sealed class ResumingStream(Stream first, Descriptor descriptor, string source, RegistryOptions options,
+internal sealed class ResumingStream(Stream first, long start, Descriptor descriptor, string source, RegistryOptions options,
     Func<long, CancellationToken, ValueTask<Stream>> reopen, Func<int, TimeSpan> backoff) : Stream
 {
     private Stream? _current = first;
     private CancellationTokenSource _stall = new();
-    private long _position;
+    private long _position = start;
     private int _failures;
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)

@@ -43,12 +43,12 @@ public abstract partial class DirectorySnapshotter
                 return top;
             }
             // All turns at once and in one order, so that two processes with the same layers in different stacks cannot wait for each other.
-            var turns = new List<TreeLock>();
+            var turns = new List<NamedTurn>();
             try
             {
                 foreach (Digest diffId in layers.Skip(done).Select(l => l.DiffId).Distinct().Order())
                 {
-                    turns.Add(await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, _trees.LockOf(diffId)), cancellationToken).ConfigureAwait(false));
+                    turns.Add(await NamedTurn.AcquireAsync(Path.Combine(_layout.Trees, _trees.LockOf(diffId)), cancellationToken).ConfigureAwait(false));
                 }
                 (top, done) = await FindTopmostAsync(parent, layers, cancellationToken).ConfigureAwait(false);
                 if (done == 0 && parent is not null && !IsWhole(parent))
@@ -147,7 +147,8 @@ public abstract partial class DirectorySnapshotter
         Stream blob = await source.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
         await using (blob.ConfigureAwait(false))
         {
-            return _trees.Unpack(name, blob, diffId, below, cancellationToken);
+            // Not a thread of the pool: it may wait for bytes that come by those.
+            return await Task.Factory.StartNew(() => _trees.Unpack(name, blob, diffId, below, cancellationToken), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
         }
     }
 

@@ -144,7 +144,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         byte[] json = AtomicFile.TryRead(ChangesPath(snapshot), int.MaxValue) ?? throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.Key}: its changes were not written as a layer");
         ChangesRecord changes = SnapshotRecords.Parse(json, ChangesRecord.Read, $"snapshot {snapshot.Key}");
         StoreDirectory.Create(_layout.Trees);
-        using TreeLock turn = await TreeLock.AcquireAsync(Path.Combine(_layout.Trees, _trees.LockOf(diffId)), cancellationToken).ConfigureAwait(false);
+        using NamedTurn turn = await NamedTurn.AcquireAsync(Path.Combine(_layout.Trees, _trees.LockOf(diffId)), cancellationToken).ConfigureAwait(false);
         using FileLock names = await LockNamesAsync(exclusive: false, cancellationToken).ConfigureAwait(false); // what is found stays
         LayerTree tree = FindFitting(snapshot.Parent, diffId) ?? Freeze(snapshot, diffId, changes);
         var committed = new CommittedSnapshot(diffId, snapshot.Parent, tree.Name, tree.Record.ContentBytes, tree.Record.HidesAllBelow, Name);
@@ -229,7 +229,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
             return 0;
         }
         using FileLock names = await LockNamesAsync(exclusive: true, cancellationToken).ConfigureAwait(false);
-        TreeLock.Sweep(_layout.Trees, dryRun);
+        NamedTurn.Sweep(_layout.Trees, dryRun);
         HashSet<string> used = TreesOf(List().Committed);
         long bytes = 0;
         foreach (string name in _trees.List().Where(n => !used.Contains(n))) // of every snapshotter

@@ -1,26 +1,26 @@
 using Strata.Linux;
 
-namespace Strata.Snapshots;
+namespace Strata.Content;
 
 /// <summary>
-/// The turn to unpack a layer: one process does, the others wait and then find it. The lock's file is removed by its holder, so who gets the lock of a
+/// The turn to load a blob or to unpack a layer: one process does, the others wait and then find it. The lock's file is removed by its holder, so who gets the lock of a
 /// file that has lost its name tries again.
 /// </summary>
-internal sealed class TreeLock : IDisposable
+internal sealed class NamedTurn : IDisposable
 {
     private readonly string _path;
     private readonly FileLock _lock;
 
-    private TreeLock(string path, FileLock held) => (_path, _lock) = (path, held);
+    private NamedTurn(string path, FileLock held) => (_path, _lock) = (path, held);
 
-    internal static async ValueTask<TreeLock> AcquireAsync(string path, CancellationToken cancellationToken)
+    internal static async ValueTask<NamedTurn> AcquireAsync(string path, CancellationToken cancellationToken)
     {
         while (true)
         {
             FileLock held = await FileLock.AcquireAsync(path, exclusive: true, cancellationToken).ConfigureAwait(false);
             if (FileSystems.TryGetStatus(path) is { } named && named.Inode == Files.GetStatus(held.Handle).Inode)
             {
-                return new TreeLock(path, held);
+                return new NamedTurn(path, held);
             }
             held.Dispose();
         }
