@@ -6,6 +6,9 @@ namespace Strata.Distribution;
 /// <summary>Turns answers that say no into exceptions that say why.</summary>
 internal static class RegistryErrors
 {
+    // How long the reason of a refusal is waited for.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
     /// <summary>Reads at most 64 KiB of the answer of a server that was asked for nothing but by its own name.</summary>
     public static ValueTask<RegistryException> ReadAsync(HttpResponseMessage response, Uri asked, CancellationToken cancellationToken)
         => ReadAsync(response, asked, asked.Authority, isKnown: false, cancellationToken);
@@ -28,15 +31,17 @@ internal static class RegistryErrors
     {
         byte[] buffer = new byte[limit];
         int length = 0;
+        using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(s_patience);
         try
         {
-            Stream stream = await content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
+            Stream stream = await content.ReadAsStreamAsync(patience.Token).ConfigureAwait(false);
             await using (stream.ConfigureAwait(false))
             {
-                length = await stream.ReadAtLeastAsync(buffer, limit, throwOnEndOfStream: false, cancellationToken).ConfigureAwait(false);
+                length = await stream.ReadAtLeastAsync(buffer, limit, throwOnEndOfStream: false, patience.Token).ConfigureAwait(false);
             }
         }
-        catch (Exception e) when (e is IOException or HttpRequestException)
+        catch (Exception e) when (e is IOException or HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             // The status is known, and says more than a broken body would.
             return [];

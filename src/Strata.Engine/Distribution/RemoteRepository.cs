@@ -119,31 +119,47 @@ public sealed partial class RemoteRepository : IResumableSource, IContentSink
 
     private async ValueTask<(Descriptor Descriptor, byte[] Bytes)> ReadManifestAsync(string tagOrDigest, Digest? wanted, CancellationToken cancellationToken)
     {
-        (HttpResponseMessage response, RegistryEndpoint endpoint) = await _client.SendToAnyAsync(Registry, ManifestRequest(HttpMethod.Get, tagOrDigest), cancellationToken).ConfigureAwait(false);
-        using (response)
+        for (int attempt = 1; ; attempt++)
         {
-            string act = $"get {this}{(wanted is null ? ":" : "@")}{tagOrDigest} from {endpoint}";
-            byte[] bytes = await RegistryClient.ReadAllAsync(response, OciJson.MaxDocumentBytes, cancellationToken).ConfigureAwait(false);
-            Digest? said = ReadDigest(response);
-            Digest promised = wanted ?? said ?? Digest.Of(bytes);
-            Digest actual = Digest.Of(bytes, promised.HashAlgorithm);
-            if (actual != promised)
+            (HttpResponseMessage response, RegistryEndpoint endpoint) = await _client.SendToAnyAsync(Registry, ManifestRequest(HttpMethod.Get, tagOrDigest), cancellationToken).ConfigureAwait(false);
+            using (response)
             {
-                _servedBy[promised] = endpoint;
-                throw new DigestMismatchException(promised, actual, act);
+                try
+                {
+                    byte[] bytes = await _client.ReadAllAsync(response, OciJson.MaxDocumentBytes, cancellationToken).ConfigureAwait(false);
+                    return Judge(response, endpoint, bytes, tagOrDigest, wanted);
+                }
+                catch (StrataException e) when (e.Kind == ErrorKind.Unavailable && attempt < _client.Options.Attempts)
+                {
+                    // It broke off: asked for again, like a request that was not answered.
+                }
             }
-            _servedBy[actual] = endpoint;
-            string? type = response.Content.Headers.ContentType?.MediaType;
-            if (type is MediaTypes.DockerSchema1 or MediaTypes.DockerSchema1Signed)
-            {
-                throw new StrataException(ErrorKind.Unsupported, $"{act}: it is an image of Docker's schema 1, which has no digests of its layers' content") { Hint = "pull and push it once with an old docker (before 26) to convert it" };
-            }
-            bool isKnown = type is not null && MediaTypes.IsDocument(type);
-            // Static file servers say text/plain or application/json.
-            string mediaType = isKnown ? type! : OciJson.DetectMediaType(bytes);
-            Check(bytes, mediaType);
-            return (new Descriptor(mediaType, actual, bytes.Length), bytes);
+            await Task.Delay(_client.Transport.Backoff(attempt), _client.Options.Time, cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    private (Descriptor Descriptor, byte[] Bytes) Judge(HttpResponseMessage response, RegistryEndpoint endpoint, byte[] bytes, string tagOrDigest, Digest? wanted)
+    {
+        string act = $"get {this}{(wanted is null ? ":" : "@")}{tagOrDigest} from {endpoint}";
+        Digest? said = ReadDigest(response);
+        Digest promised = wanted ?? said ?? Digest.Of(bytes);
+        Digest actual = Digest.Of(bytes, promised.HashAlgorithm);
+        if (actual != promised)
+        {
+            _servedBy[promised] = endpoint;
+            throw new DigestMismatchException(promised, actual, act);
+        }
+        _servedBy[actual] = endpoint;
+        string? type = response.Content.Headers.ContentType?.MediaType;
+        if (type is MediaTypes.DockerSchema1 or MediaTypes.DockerSchema1Signed)
+        {
+            throw new StrataException(ErrorKind.Unsupported, $"{act}: it is an image of Docker's schema 1, which has no digests of its layers' content") { Hint = "pull and push it once with an old docker (before 26) to convert it" };
+        }
+        bool isKnown = type is not null && MediaTypes.IsDocument(type);
+        // Static file servers say text/plain or application/json.
+        string mediaType = isKnown ? type! : OciJson.DetectMediaType(bytes);
+        Check(bytes, mediaType);
+        return (new Descriptor(mediaType, actual, bytes.Length), bytes);
     }
 
     // What it says it is and what it is must be the same, before anything acts on it.

@@ -34,7 +34,9 @@ public sealed class FaultyPullTests : IDisposable
         MakeImage();
         var log = new TrialLog("faults of a registry");
         int mended = 0, single = 0;
-        for (int seed = 0; seed < Scenarios; seed++)
+        // They mostly wait.
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = Token };
+        await Parallel.ForEachAsync(Enumerable.Range(0, Scenarios), parallel, async (seed, _) =>
         {
             var random = new Random(seed);
             string fault = s_faults[seed % s_faults.Length];
@@ -52,12 +54,12 @@ public sealed class FaultyPullTests : IDisposable
             // A server that has once said that there is no such thing, or sent another, was asked and has answered.
             if (isOnce && fault is not ("404-once" or "416" or "flip" or "short" or "long" or "wrong-length" or "html" or "compressed" or "wrong-range"))
             {
-                single++;
-                mended += isPulled ? 1 : 0;
+                Interlocked.Increment(ref single);
+                Interlocked.Add(ref mended, isPulled ? 1 : 0);
             }
             log.Add($"seed {seed}: {fault} at request {at}, {(isOnce ? "once" : "from then on")}", isPulled ? "pulled" : "refused", faults);
             FileSystems.RemoveTree(root);
-        }
+        });
         log.AssertClean(Scenarios);
         Assert.True(mended * 100 >= single * MinMended, $"{mended} of {single} faults that happened once were mended");
     }
