@@ -27,7 +27,7 @@ public sealed class InterruptedPullTests : IAsyncLifetime
         string author = Path.Combine(_folder, "author"), tar = Path.Combine(_folder, "root.tar");
         await MakeTarAsync(tar);
         _registry = await RegistryProcess.StartAsync(Path.Combine(_folder, "registry"), Token);
-        _proxy = new SlowProxy(_registry.Address, ImageBytes / 2); // two seconds for all of it
+        _proxy = new SlowProxy(_registry.Address, ImageBytes / (CrashScene.IsLong ? 10 : 2)); // seconds for all of it
         string name = $"{_registry.Address}/big:1";
         SeedStore.RunIn(author, null, "import", tar, name).Ok();
         SeedStore.RunIn(author, null, "push", name).Ok();

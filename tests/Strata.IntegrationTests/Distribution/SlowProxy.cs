@@ -61,6 +61,7 @@ internal sealed class SlowProxy : IAsyncDisposable
     private async Task ServeAsync(TcpClient client)
     {
         using TcpClient held = client, server = new TcpClient();
+        client.SendBufferSize = PieceBytes; // what waits here has not come
         using var over = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         try
         {
