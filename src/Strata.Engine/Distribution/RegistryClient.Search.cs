@@ -61,7 +61,7 @@ public sealed partial class RegistryClient
     }
 
     // Null: whatever came is no answer to a search.
-    private static async ValueTask<IEnumerable<SearchResult>?> ReadAnswerAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    private async ValueTask<IEnumerable<SearchResult>?> ReadAnswerAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {
         byte[] body = await ReadAllAsync(response, MaxListBytes, cancellationToken).ConfigureAwait(false);
         try
