@@ -10,9 +10,19 @@ internal static class BlobEndpoints
     public static async Task GetAsync(OciRegistry registry, HttpContext context, RegistryRoute route)
     {
         Digest digest = route.Digest;
-        // Saying it is there is a promise: it stays while somebody may be pushing a manifest on the strength of it.
-        long size = registry.Content.TryGetSize(digest) ?? throw new RegistryFault(404, DistributionCodes.BlobUnknown, $"no blob {digest}");
-        await registry.Content.ContainsAsync(new Descriptor("application/octet-stream", digest, size), context.RequestAborted);
+        long size = await FindAsync(registry, route.Repository, digest, context.RequestAborted) ?? -1;
+        if (size < 0 && registry.Proxy?.Find(route.Repository) is { } upstream)
+        {
+            if (await registry.Proxy.TryStreamBlobAsync(context, upstream, digest))
+            {
+                return;
+            }
+            size = await FindAsync(registry, upstream.Local, digest, context.RequestAborted) ?? -1; // fetched: for a part of it the whole had to be here
+        }
+        if (size < 0)
+        {
+            throw new RegistryFault(404, DistributionCodes.BlobUnknown, $"no blob {digest}");
+        }
         HttpResponse response = context.Response;
         RegistryEndpoints.SetContent(response, digest);
         response.Headers.CacheControl = "max-age=31536000, immutable";
@@ -29,6 +39,9 @@ internal static class BlobEndpoints
             await response.SendFileAsync(registry.Content.Layout.Blob(digest), from, count, context.RequestAborted);
         }
     }
+
+    private static async ValueTask<long?> FindAsync(OciRegistry registry, string repository, Digest digest, CancellationToken cancellationToken)
+        => await registry.Contents.IsVisibleAsync(repository, digest, cancellationToken) ? await registry.FindBlobAsync(digest, cancellationToken) : null;
 
     // One range is served; several, or what is no range of bytes, are ignored, as RFC 9110 §14.2 allows.
     private static (long From, long Count) Range(HttpContext context, long size)

@@ -9,19 +9,22 @@ internal static class ListEndpoints
 {
     public static async Task TagsAsync(OciRegistry registry, HttpContext context, RegistryRoute route)
     {
-        (ImageReference Reference, Descriptor Manifest)[] names = [.. registry.Names(route.Repository)];
+        // Of an upstream's tags those that were fetched are listed: the others are not here.
+        string repository = registry.Proxy?.Find(route.Repository)?.Local ?? route.Repository;
+        (ImageReference Reference, Descriptor Manifest)[] names = [.. registry.Names(repository)];
         if (names.Length == 0)
         {
             throw new RegistryFault(404, DistributionCodes.NameUnknown, $"no repository {route.Repository}");
         }
         IReadOnlyList<string> page = Page(registry, context, names.Select(n => n.Reference.Tag).OfType<string>());
-        await context.Response.WriteAsJsonAsync(new RegistryTags(route.Repository, page), RegistryServerJson.Default.RegistryTags, cancellationToken: context.RequestAborted);
+        await RegistryAnswers.WriteAsync(context, new RegistryTags(route.Repository, page), RegistryServerJson.Default.RegistryTags);
     }
 
-    public static async Task CatalogAsync(OciRegistry registry, HttpContext context)
+    public static async Task CatalogAsync(OciRegistry registry, HttpContext context, RegistryIdentity identity)
     {
-        IReadOnlyList<string> page = Page(registry, context, registry.Names().Select(n => n.Reference.Repository).Distinct());
-        await context.Response.WriteAsJsonAsync(new RegistryCatalog(page), RegistryServerJson.Default.RegistryCatalog, cancellationToken: context.RequestAborted);
+        registry.Access.DemandCatalog(context, identity);
+        IReadOnlyList<string> page = Page(registry, context, registry.Names().Select(n => n.Reference.Repository).Distinct().Where(name => registry.Access.MaySee(identity, name)));
+        await RegistryAnswers.WriteAsync(context, new RegistryCatalog(page), RegistryServerJson.Default.RegistryCatalog);
     }
 
     // An index made on the spot of the manifests whose subject it is. None is no error.
@@ -46,10 +49,7 @@ internal static class ListEndpoints
             referrers.RemoveAll(r => r.ArtifactType != type);
             context.Response.Headers["OCI-Filters-Applied"] = "artifactType";
         }
-        context.Response.ContentType = MediaTypes.OciIndex;
-        byte[] index = OciJson.Serialize(new ImageIndex([.. referrers]) { MediaType = MediaTypes.OciIndex });
-        context.Response.ContentLength = index.Length;
-        await context.Response.Body.WriteAsync(index, context.RequestAborted);
+        await RegistryAnswers.WriteAsync(context, OciJson.Serialize(new ImageIndex([.. referrers]) { MediaType = MediaTypes.OciIndex }), MediaTypes.OciIndex);
     }
 
     private static Descriptor? Referrer(Descriptor manifest, ImageManifest content, Digest subject) => content.Subject?.Digest == subject

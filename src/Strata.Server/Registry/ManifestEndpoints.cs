@@ -6,9 +6,10 @@ namespace Strata.Server.Registry;
 /// <summary><c>GET</c>, <c>HEAD</c>, <c>PUT</c>, <c>DELETE</c> of <c>NAME/manifests/REFERENCE</c>.</summary>
 internal static class ManifestEndpoints
 {
-    public static async Task GetAsync(OciRegistry registry, HttpContext context, RegistryRoute route)
+    public static async Task GetAsync(OciRegistry registry, HttpContext context, RegistryRoute route, RegistryIdentity identity)
     {
-        Descriptor manifest = await ResolveAsync(registry, route, context.RequestAborted)
+        UpstreamRepository? upstream = registry.Proxy?.Find(route.Repository);
+        Descriptor manifest = await (upstream is null ? ResolveAsync(registry, route, context.RequestAborted) : registry.Proxy!.ResolveAsync(upstream, route, context.RequestAborted))
             ?? throw new RegistryFault(404, DistributionCodes.ManifestUnknown, $"no manifest {route.Last} in {route.Repository}");
         HttpResponse response = context.Response;
         RegistryEndpoints.SetContent(response, manifest.Digest);
@@ -22,11 +23,16 @@ internal static class ManifestEndpoints
         {
             byte[] bytes = await registry.Content.ReadAsync(manifest, context.RequestAborted);
             await response.Body.WriteAsync(bytes, context.RequestAborted);
+            Digest? named = route.TryDigest();
+            string repository = upstream?.Local ?? route.Repository;
+            registry.Engine.TouchName(named is { } digest ? registry.NameOf(repository, digest) : registry.NameOf(repository, route.Last));
+            registry.Events.Add(context, "pull", route.Repository, manifest, named is null ? route.Last : null, identity);
         }
     }
 
-    public static async Task PutAsync(OciRegistry registry, HttpContext context, RegistryRoute route)
+    public static async Task PutAsync(OciRegistry registry, HttpContext context, RegistryRoute route, RegistryIdentity identity)
     {
+        UploadEndpoints.DemandOwn(registry, route);
         Digest? named = route.TryDigest();
         if (named is null && !ImageReference.IsTag(route.Last))
         {
@@ -38,7 +44,10 @@ internal static class ManifestEndpoints
         {
             throw new RegistryFault(400, DistributionCodes.DigestInvalid, $"the manifest is {digest}, not {named}");
         }
-        (string mediaType, Descriptor? subject) = Check(registry, context, bytes);
+        registry.Space.Demand(bytes.Length);
+        using NameLocks.Held turn = await registry.Turns.HoldAsync(route.Repository + ":" + route.Last, context.RequestAborted);
+        await DemandOverwriteAsync(registry, context, route, identity, named, digest);
+        (string mediaType, Descriptor? subject) = await CheckAsync(registry, context, route.Repository, bytes);
         Descriptor descriptor = new(mediaType, digest, bytes.Length);
         using (MemoryStream content = new(bytes))
         {
@@ -50,6 +59,7 @@ internal static class ManifestEndpoints
         {
             await registry.Images.SetAsync(registry.NameOf(route.Repository, route.Last), descriptor, context.RequestAborted);
         }
+        registry.Events.Add(context, "push", route.Repository, descriptor, named is null ? route.Last : null, identity);
         if (subject is not null)
         {
             context.Response.Headers["OCI-Subject"] = subject.Digest.ToString();
@@ -59,8 +69,19 @@ internal static class ManifestEndpoints
         context.Response.StatusCode = StatusCodes.Status201Created;
     }
 
-    public static async Task DeleteAsync(OciRegistry registry, HttpContext context, RegistryRoute route)
+    // Whoever may only create finds a tag that is there as it is: the same once more is no change.
+    private static async ValueTask DemandOverwriteAsync(OciRegistry registry, HttpContext context, RegistryRoute route, RegistryIdentity identity, Digest? named, Digest digest)
     {
+        if (named is null && !registry.Access.RightsOf(identity, route.Repository).HasFlag(RegistryRights.Overwrite)
+            && await ResolveAsync(registry, route, context.RequestAborted) is { } before && before.Digest != digest)
+        {
+            throw new RegistryFault(403, DistributionCodes.Denied, $"the tag {route.Last} is there and stays what it is: you may make new ones");
+        }
+    }
+
+    public static async Task DeleteAsync(OciRegistry registry, HttpContext context, RegistryRoute route, RegistryIdentity identity)
+    {
+        using NameLocks.Held turn = await registry.Turns.HoldAsync(route.Repository + ":" + route.Last, context.RequestAborted);
         Descriptor manifest = await ResolveAsync(registry, route, context.RequestAborted)
             ?? throw new RegistryFault(404, DistributionCodes.ManifestUnknown, $"no manifest {route.Last} in {route.Repository}");
         if (route.TryDigest() is null)
@@ -75,10 +96,11 @@ internal static class ManifestEndpoints
                 await registry.Images.RemoveAsync(reference, context.RequestAborted);
             }
         }
+        registry.Events.Add(context, "delete", route.Repository, manifest, route.TryDigest() is null ? route.Last : null, identity);
         context.Response.StatusCode = StatusCodes.Status202Accepted;
     }
 
-    private static async ValueTask<Descriptor?> ResolveAsync(OciRegistry registry, RegistryRoute route, CancellationToken cancellationToken)
+    internal static async ValueTask<Descriptor?> ResolveAsync(OciRegistry registry, RegistryRoute route, CancellationToken cancellationToken)
     {
         if (route.TryDigest() is { } digest)
         {
@@ -111,7 +133,7 @@ internal static class ManifestEndpoints
     private static RegistryFault TooLarge() => new(413, DistributionCodes.ManifestInvalid, $"a manifest has at most {OciJson.MaxDocumentBytes} bytes");
 
     // A manifest is taken only whole: readable in one way, and with all that it names already here.
-    private static (string MediaType, Descriptor? Subject) Check(OciRegistry registry, HttpContext context, byte[] bytes)
+    private static async ValueTask<(string MediaType, Descriptor? Subject)> CheckAsync(OciRegistry registry, HttpContext context, string repository, byte[] bytes)
     {
         try
         {
@@ -120,11 +142,11 @@ internal static class ManifestEndpoints
             if (MediaTypes.IsIndex(mediaType))
             {
                 ImageIndex index = OciJson.ParseIndex(bytes, mediaType);
-                Require(registry, index.Manifests);
+                await RequireAsync(registry, repository, index.Manifests, context.RequestAborted);
                 return (mediaType, index.Subject);
             }
             ImageManifest manifest = OciJson.ParseManifest(bytes, mediaType);
-            Require(registry, manifest.Layers.Append(manifest.Config));
+            await RequireAsync(registry, repository, manifest.Layers.Append(manifest.Config), context.RequestAborted);
             return (mediaType, manifest.Subject);
         }
         catch (StrataException e) when (e.Kind is ErrorKind.Invalid or ErrorKind.Unsupported)
@@ -133,13 +155,16 @@ internal static class ManifestEndpoints
         }
     }
 
-    private static void Require(OciRegistry registry, IEnumerable<Descriptor> children)
+    private static async ValueTask RequireAsync(OciRegistry registry, string repository, IEnumerable<Descriptor> children, CancellationToken cancellationToken)
     {
-        // What may be fetched elsewhere need not be here (foreign layers).
-        Descriptor? missing = children.FirstOrDefault(c => c.Urls is not { Length: > 0 } && registry.Content.TryGetSize(c.Digest) != c.Size);
-        if (missing is not null)
+        // What may be fetched elsewhere need not be here (foreign layers). What is here is held from now on, until the name is set.
+        foreach (Descriptor child in children.Where(c => c.Urls is not { Length: > 0 }))
         {
-            throw new RegistryFault(404, DistributionCodes.ManifestBlobUnknown, $"{missing.Digest} ({missing.Size} bytes) is not here: push it first");
+            bool isHere = await registry.Contents.IsVisibleAsync(repository, child.Digest, cancellationToken) && await registry.FindBlobAsync(child.Digest, cancellationToken) == child.Size;
+            if (!isHere)
+            {
+                throw new RegistryFault(404, DistributionCodes.ManifestBlobUnknown, $"{child.Digest} ({child.Size} bytes) is not here: push it first");
+            }
         }
     }
 }

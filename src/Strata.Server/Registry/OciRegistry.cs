@@ -1,31 +1,58 @@
+using System.Collections.Concurrent;
 using Strata.Content;
 using Strata.Oci;
 
 namespace Strata.Server.Registry;
 
-/// <summary>What a registry is made of: the blobs and names of a store, and the uploads under way. Holds a lease while it lives: what it has acknowledged is not collected.</summary>
+/// <summary>
+/// What a registry is made of: the blobs and names of a store, the uploads under way, who may do what, and what is done beside serving. Holds leases
+/// while it lives: what it has acknowledged, or said to be there, stays until a manifest names it, or for <see cref="HousekeepingOptions.Grace"/>.
+/// </summary>
 public sealed class OciRegistry : IDisposable
 {
-    private readonly StoreLease _lease;
+    private readonly Lock _turn = new();
+    private readonly Queue<(StoreLease Lease, long Since)> _leases = new();
     private readonly ImageReference _root;
 
-    /// <summary>Opens a registry over a store.</summary>
-    public OciRegistry(ContentStore content, ImageStore images, RegistryServerOptions? options = null)
+    /// <summary>Opens a registry over an engine's store. The engine has to live as long.</summary>
+    /// <exception cref="StrataException">Invalid: a file that the options name is not what it should be.</exception>
+    public OciRegistry(Engine engine, RegistryServerOptions? options = null)
     {
-        ArgumentNullException.ThrowIfNull(content);
-        Content = content;
-        Images = images;
+        ArgumentNullException.ThrowIfNull(engine);
+        Engine = engine;
         Options = options ?? new();
         // Any repository of the namespace: the others are made of it.
         _root = ImageReference.ParseWithoutDefaultTag(Options.Namespace + "/x");
-        Uploads = new UploadSessions(content, Options);
-        _lease = content.AcquireLease(StoreLease.Registry);
+        Access = new RegistryAccess(Options.Access, Options.Time, Options.Notify);
+        Uploads = new UploadSessions(Content, Options);
+        Contents = new RepositoryContents(this);
+        Space = new FreeSpace(Content.Layout.Root, Options);
+        Metrics = new RegistryMetrics(Uploads);
+        Events = new EventSender(Options, Metrics);
+        Proxy = Options.Upstreams.Count > 0 ? new ProxyCache(this) : null;
+        _leases.Enqueue((Content.AcquireLease(StoreLease.Registry), Options.Time.GetTimestamp()));
     }
 
-    internal ContentStore Content { get; }
-    internal ImageStore Images { get; }
+    internal Engine Engine { get; }
+    internal ContentStore Content => Engine.Content;
+    internal ImageStore Images => Engine.Images;
     internal RegistryServerOptions Options { get; }
+    internal RegistryAccess Access { get; }
     internal UploadSessions Uploads { get; }
+    internal RepositoryContents Contents { get; }
+    internal FreeSpace Space { get; }
+    internal RegistryMetrics Metrics { get; }
+    internal EventSender Events { get; }
+    internal ProxyCache? Proxy { get; }
+
+    /// <summary>One at a time gives or takes a name.</summary>
+    internal NameLocks Turns { get; } = new();
+
+    /// <summary>Blobs that a check found damaged: not shown, so that whoever has them pushes them again.</summary>
+    internal ConcurrentDictionary<Digest, bool> Damaged { get; } = new();
+
+    /// <summary>It is about to end: no new requests should be sent here.</summary>
+    internal bool IsStopping { get; set; }
 
     /// <summary>The name under which the store keeps a manifest of a repository.</summary>
     internal ImageReference NameOf(string repository, Digest digest) => NameOf(repository).WithOnlyDigest(digest);
@@ -39,31 +66,73 @@ public sealed class OciRegistry : IDisposable
            where image.Reference.Registry == _root.Registry && (repository is null || image.Reference.Repository == repository)
            select (image.Reference, image.Record.Manifest);
 
+    /// <summary>The size of a blob that is here and can be relied on: it stays for a while. Null: it is not.</summary>
+    internal async ValueTask<long?> FindBlobAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        if (Damaged.ContainsKey(digest) || Content.TryGetSize(digest) is not { } size)
+        {
+            return null;
+        }
+        // Saying it is there is a promise: it stays while somebody may be pushing a manifest on the strength of it.
+        return await Content.ContainsAsync(new Descriptor("application/octet-stream", digest, size), cancellationToken) ? size : null;
+    }
+
+    /// <summary>Does what is to be done beside serving (collection, retention, checks, events, dropping what nobody finishes), until cancelled.</summary>
+    public Task RunHousekeepingAsync(CancellationToken cancellationToken) => new Housekeeper(this).RunAsync(cancellationToken);
+
+    /// <summary>Lets go of what was relied on longer ago than the grace.</summary>
+    internal void RotateLeases()
+    {
+        lock (_turn)
+        {
+            TimeSpan grace = Options.Housekeeping.Grace;
+            if (Options.Time.GetElapsedTime(_leases.Last().Since) < grace)
+            {
+                return;
+            }
+            // The new one is there before an old one goes. What the old one alone has, nobody has asked for since the new one was made.
+            _leases.Enqueue((Content.AcquireLease(StoreLease.Registry), Options.Time.GetTimestamp()));
+            while (_leases.Count > 2)
+            {
+                _leases.Dequeue().Lease.Dispose();
+            }
+        }
+    }
+
     private ImageReference NameOf(string repository) => ImageReference.ParseWithoutDefaultTag($"{Options.Namespace}/{repository}");
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        Proxy?.Dispose();
         Uploads.Dispose();
-        _lease.Dispose();
+        Events.Dispose();
+        Metrics.Dispose();
+        lock (_turn)
+        {
+            while (_leases.TryDequeue(out (StoreLease Lease, long) held))
+            {
+                held.Lease.Dispose();
+            }
+        }
     }
 }
 
-/// <summary>How a registry serves.</summary>
-public sealed record RegistryServerOptions
+/// <summary>Locks for names: a name always has the same one, some names share one.</summary>
+internal sealed class NameLocks
 {
-    /// <summary>The registry's name in the store: an image <c>a:1</c> pushed to it is <c>registry.local/a:1</c> there, whatever address it was reached by.</summary>
-    public string Namespace { get; init; } = "registry.local";
+    private const int Count = 64;
+    private readonly SemaphoreSlim[] _locks = [.. Enumerable.Range(0, Count).Select(_ => new SemaphoreSlim(1))];
 
-    /// <summary>Uploads at once; more are answered with 429.</summary>
-    public int MaxUploads { get; init; } = 1000;
+    public async ValueTask<Held> HoldAsync(string name, CancellationToken cancellationToken)
+    {
+        SemaphoreSlim turn = _locks[(int)((uint)string.GetHashCode(name, StringComparison.Ordinal) % Count)];
+        await turn.WaitAsync(cancellationToken);
+        return new Held(turn);
+    }
 
-    /// <summary>An upload that nobody touched for so long is dropped.</summary>
-    public TimeSpan UploadLife { get; init; } = TimeSpan.FromHours(24);
-
-    /// <summary>The clock.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
-
-    /// <summary>Most entries of one page of tags or repositories.</summary>
-    public int MaxPage { get; init; } = 1000;
+    internal readonly struct Held(SemaphoreSlim turn) : IDisposable
+    {
+        public void Dispose() => turn.Release();
+    }
 }

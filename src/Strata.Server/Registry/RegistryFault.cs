@@ -38,7 +38,7 @@ internal static class RegistryFaults
             return;
         }
         RegistryErrorAnswer answer = new([new RegistryErrorEntry(code, message, hint)]);
-        await context.Response.WriteAsJsonAsync(answer, RegistryServerJson.Default.RegistryErrorAnswer, cancellationToken: context.RequestAborted);
+        await RegistryAnswers.WriteAsync(context, answer, RegistryServerJson.Default.RegistryErrorAnswer);
     }
 }
 
@@ -47,8 +47,21 @@ internal sealed record RegistryErrorEntry(string Code, string Message, string? D
 internal sealed record RegistryTags(string Name, IReadOnlyList<string> Tags);
 internal sealed record RegistryCatalog(IReadOnlyList<string> Repositories);
 
+// The names are those of Docker's search of version 1, and of distribution's token specification.
+internal sealed record RegistrySearchAnswer(
+    string Query, [property: JsonPropertyName("num_results")] int Count, [property: JsonPropertyName("num_pages")] int Pages, int Page,
+    [property: JsonPropertyName("page_size")] int PageSize, IReadOnlyList<RegistrySearchResult> Results);
+internal sealed record RegistrySearchResult(
+    string Name, string Description, [property: JsonPropertyName("star_count")] int StarCount,
+    [property: JsonPropertyName("is_official")] bool IsOfficial, [property: JsonPropertyName("is_automated")] bool IsAutomated);
+internal sealed record RegistryTokenAnswer(
+    string Token, [property: JsonPropertyName("access_token")] string AccessToken, [property: JsonPropertyName("expires_in")] int ExpiresIn,
+    [property: JsonPropertyName("issued_at")] string IssuedAt);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(RegistryErrorAnswer))]
 [JsonSerializable(typeof(RegistryTags))]
 [JsonSerializable(typeof(RegistryCatalog))]
+[JsonSerializable(typeof(RegistrySearchAnswer))]
+[JsonSerializable(typeof(RegistryTokenAnswer))]
 internal sealed partial class RegistryServerJson : JsonSerializerContext;

@@ -4,6 +4,8 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -20,34 +22,42 @@ public sealed class RegistryServer : IAsyncDisposable
 
     private readonly WebApplication _app;
     private readonly OciRegistry _registry;
+    private readonly CancellationTokenSource _end = new();
+    private readonly Task _housekeeping;
 
-    private RegistryServer(WebApplication app, OciRegistry registry, string address) => (_app, _registry, Address) = (app, registry, address);
+    private RegistryServer(WebApplication app, OciRegistry registry, RegistryCertificate? certificate, string address)
+    {
+        (_app, _registry, Certificate, Address) = (app, registry, certificate, address);
+        _housekeeping = registry.RunHousekeepingAsync(_end.Token);
+    }
 
     /// <summary>Host and port it listens at; the port is the real one where 0 was asked for.</summary>
     public string Address { get; }
 
+    /// <summary>What it shows to clients; null: plain HTTP.</summary>
+    public RegistryCertificate? Certificate { get; }
+
+    /// <summary>What it serves.</summary>
+    internal OciRegistry Registry => _registry;
+
     /// <summary>Listens at an address such as <c>127.0.0.1:5000</c>, <c>:5000</c> (all), <c>[::1]:0</c> (any free port).</summary>
-    /// <exception cref="StrataException">Invalid: not an address. Unavailable: it cannot be listened at.</exception>
+    /// <exception cref="StrataException">Invalid: not an address, or an option that is none. Unavailable: it cannot be listened at.</exception>
     public static async Task<RegistryServer> StartAsync(Engine engine, string address, RegistryServerOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(engine);
         IPEndPoint endpoint = ParseAddress(address);
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = s_drain);
-        builder.WebHost.ConfigureKestrel(kestrel =>
+        options ??= new RegistryServerOptions();
+        if (options is { Access: { HtpasswdFile: not null, IsPlainHttpAllowed: false }, Tls: null } && !IPAddress.IsLoopback(endpoint.Address))
         {
-            kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestLineSize = MaxRequestLineBytes;
-            kestrel.Limits.MaxRequestHeadersTotalSize = MaxHeaderBytes;
-            kestrel.Limits.MaxConcurrentConnections = 1000;
-            kestrel.Listen(endpoint);
-        });
-        WebApplication app = builder.Build();
-        OciRegistry registry = new(engine.Content, engine.Images, options);
+            throw new StrataException(ErrorKind.Invalid, $"listen at {address}: passwords would travel over the network in the clear") { Hint = "say --tls-cert FILE --tls-key FILE, or --lan; --plain-http where something else speaks TLS before this" };
+        }
+        RegistryCertificate? certificate = options.Tls is null ? null : RegistryCertificate.Open(options.Tls, engine.Layout.Root, options.Time, options.Notify);
+        OciRegistry registry = new(engine, options);
+        WebApplication app = Build(endpoint, certificate);
         try
         {
             app.MapOciRegistry(registry);
+            app.MapFallback(context => RegistryEndpoints.NothingAsync(registry, context));
             await app.StartAsync(cancellationToken);
         }
         catch (IOException e)
@@ -57,21 +67,63 @@ public sealed class RegistryServer : IAsyncDisposable
             throw new StrataException(ErrorKind.Unavailable, $"listen at {address}: {e.Message}", e);
         }
         string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
-        return new RegistryServer(app, registry, new Uri(url).Authority);
+        return new RegistryServer(app, registry, certificate, new Uri(url).Authority);
+    }
+
+    private static WebApplication Build(IPEndPoint endpoint, RegistryCertificate? certificate)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = s_drain);
+        if (certificate is not null)
+        {
+            builder.WebHost.UseKestrelHttpsConfiguration();
+        }
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestLineSize = MaxRequestLineBytes;
+            kestrel.Limits.MaxRequestHeadersTotalSize = MaxHeaderBytes;
+            kestrel.Limits.MaxConcurrentConnections = 1000;
+            kestrel.Listen(endpoint, listen =>
+            {
+                if (certificate is not null)
+                {
+                    listen.Protocols = HttpProtocols.Http1AndHttp2;
+                    // Asked at each handshake: a new certificate needs no restart.
+                    listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificate.Current) });
+                }
+            });
+        });
+        return builder.Build();
     }
 
     /// <summary>Serves until cancelled; then answers what was asked, for at most 30 seconds.</summary>
     /// <param name="engine">Whose store it serves.</param>
     /// <param name="address">Where to listen: see <see cref="StartAsync"/>.</param>
-    /// <param name="started">Told the real address once it listens.</param>
+    /// <param name="options">How.</param>
+    /// <param name="started">Told of the server once it listens.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public static async Task RunAsync(Engine engine, string address, Action<string>? started = null, CancellationToken cancellationToken = default)
+    public static async Task RunAsync(Engine engine, string address, RegistryServerOptions? options = null, Action<RegistryServer>? started = null, CancellationToken cancellationToken = default)
     {
-        await using RegistryServer server = await StartAsync(engine, address, cancellationToken: cancellationToken);
-        started?.Invoke(server.Address);
+        await using RegistryServer server = await StartAsync(engine, address, options, cancellationToken);
+        started?.Invoke(server);
         TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
         await using CancellationTokenRegistration registration = cancellationToken.Register(() => ended.TrySetResult());
         await ended.Task;
+    }
+
+    /// <summary>Which names retention takes from a store's registry; without <paramref name="dryRun"/> it takes them.</summary>
+    /// <param name="engine">Whose store it is.</param>
+    /// <param name="rulesFile">JSON: see docs/registry.md.</param>
+    /// <param name="dryRun">Only say what would go.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="StrataException">Invalid: the rules cannot be understood.</exception>
+    public static async Task<IReadOnlyList<RetentionVictim>> RetainAsync(Engine engine, string rulesFile, bool dryRun, CancellationToken cancellationToken = default)
+    {
+        RetentionRules rules = RetentionRules.Parse(ServerFiles.Read(rulesFile), rulesFile);
+        using OciRegistry registry = new(engine);
+        return await new Retention(registry).ApplyAsync(rules, dryRun, cancellationToken);
     }
 
     private static IPEndPoint ParseAddress(string address)
@@ -88,8 +140,12 @@ public sealed class RegistryServer : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        _registry.IsStopping = true;
+        await _end.CancelAsync();
+        await _housekeeping;
         await _app.StopAsync();
         await _app.DisposeAsync();
         _registry.Dispose();
+        _end.Dispose();
     }
 }

@@ -11,22 +11,30 @@ internal sealed class UploadSessions(ContentStore content, RegistryServerOptions
 
     private readonly ConcurrentDictionary<string, UploadSession> _sessions = new(StringComparer.Ordinal);
 
-    public UploadSession Start(string repository)
+    /// <summary>How many there are.</summary>
+    public int Count => _sessions.Count;
+
+    public UploadSession Start(string repository, string? user)
     {
         Sweep();
         if (_sessions.Count >= options.MaxUploads)
         {
             throw new RegistryFault(429, DistributionCodes.TooManyRequests, $"{_sessions.Count} uploads are under way; {options.MaxUploads} are allowed");
         }
-        UploadSession session = new(RandomNumberGenerator.GetHexString(IdBytes * 2, lowercase: true), repository, content.CreateWriter()) { Touched = options.Time.GetTimestamp() };
+        if (user is not null && _sessions.Values.Count(s => s.User == user) >= options.MaxUploadsPerUser)
+        {
+            throw new RegistryFault(429, DistributionCodes.TooManyRequests, $"you have {options.MaxUploadsPerUser} uploads under way; no more are allowed");
+        }
+        UploadSession session = new(RandomNumberGenerator.GetHexString(IdBytes * 2, lowercase: true), repository, user, content.CreateWriter()) { Touched = options.Time.GetTimestamp() };
         _sessions[session.Id] = session;
         return session;
     }
 
     /// <summary>The session, held: nobody else writes to it until the result is disposed.</summary>
-    public async ValueTask<HeldUpload> HoldAsync(string repository, string id, CancellationToken cancellationToken)
+    /// <exception cref="RegistryFault">404: there is none, or it is another user's or repository's.</exception>
+    public async ValueTask<HeldUpload> HoldAsync(string repository, string id, string? user, CancellationToken cancellationToken)
     {
-        if (_sessions.TryGetValue(id, out UploadSession? session) && session.Repository == repository)
+        if (_sessions.TryGetValue(id, out UploadSession? session) && session.Repository == repository && session.User == user)
         {
             await session.Lock.WaitAsync(cancellationToken).ConfigureAwait(false);
             // It may have been finished while we waited.
@@ -49,7 +57,8 @@ internal sealed class UploadSessions(ContentStore content, RegistryServerOptions
         }
     }
 
-    private void Sweep()
+    /// <summary>Drops those that nobody touched for their life.</summary>
+    public void Sweep()
     {
         foreach (UploadSession session in _sessions.Values.Where(s => options.Time.GetElapsedTime(s.Touched) > options.UploadLife))
         {
@@ -75,10 +84,11 @@ internal sealed class UploadSessions(ContentStore content, RegistryServerOptions
     }
 }
 
-internal sealed class UploadSession(string id, string repository, BlobWriter writer)
+internal sealed class UploadSession(string id, string repository, string? user, BlobWriter writer)
 {
     public string Id { get; } = id;
     public string Repository { get; } = repository;
+    public string? User { get; } = user;
     public BlobWriter Writer { get; } = writer;
     public SemaphoreSlim Lock { get; } = new(1);
     public long Touched { get; set; }

@@ -150,6 +150,12 @@ public sealed class RegistryServerTests : IAsyncLifetime
         Assert.Equal((HttpStatusCode.BadRequest, "DIGEST_INVALID"), await StatusAndCodeAsync("PUT", $"{upload}?digest={s_digest}", "x"u8.ToArray()));
         Assert.Equal(HttpStatusCode.NotFound, (await SendAsync("HEAD", $"/v2/a/b/blobs/{s_digest}")).StatusCode);
         Assert.Empty(_engine.Content.List());
+        // the upload is still there, its bytes with it: under their right name they are taken
+        HttpResponseMessage status = await SendAsync("GET", upload);
+        Assert.Equal((HttpStatusCode.NoContent, "0-0"), (status.StatusCode, status.Headers.GetValues("Range").Single()));
+        Assert.Equal((HttpStatusCode.BadRequest, "DIGEST_INVALID"), await StatusAndCodeAsync("PUT", $"{upload}?digest={Digest.Of("yz"u8)}", "yz"u8.ToArray()));
+        Assert.Equal(HttpStatusCode.Created, (await SendAsync("PUT", $"{upload}?digest={Digest.Of("xyz"u8)}")).StatusCode);
+        Assert.Equal("xyz", await _http.GetStringAsync($"/v2/a/b/blobs/{Digest.Of("xyz"u8)}", Token));
         Assert.Empty(Directory.GetFiles(_engine.Layout.Ingest, "blob*", SearchOption.AllDirectories));
     }
 

@@ -1,0 +1,4 @@
+using System.Runtime.CompilerServices;
+
+[assembly: InternalsVisibleTo("Strata.Tests")]
+[assembly: InternalsVisibleTo("Strata.IntegrationTests")]

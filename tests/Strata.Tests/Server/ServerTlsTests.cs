@@ -1,0 +1,86 @@
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Strata.Server.Registry;
+using Xunit;
+
+namespace Strata.Tests.Server;
+
+public sealed class ServerTlsTests
+{
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    private static void WriteCertificate(string root, string name)
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        using X509Certificate2 made = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256).CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        TestRegistry.Write(root, "tls.key", key.ExportPkcs8PrivateKeyPem());
+        TestRegistry.Write(root, "tls.crt", made.ExportCertificatePem());
+    }
+
+    private static async Task<X509Certificate2> ShownAsync(string address)
+    {
+        using TcpClient client = new();
+        await client.ConnectAsync("127.0.0.1", int.Parse(address[(address.LastIndexOf(':') + 1)..], System.Globalization.CultureInfo.InvariantCulture), Token);
+        await using SslStream tls = new(client.GetStream(), leaveInnerStreamOpen: false, (_, _, _, _) => true);
+        await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "localhost" }, Token);
+        return X509CertificateLoader.LoadCertificate(tls.RemoteCertificate!.GetRawCertData());
+    }
+
+    [Fact]
+    public async Task A_certificate_that_changes_is_shown_without_a_restart()
+    {
+        await using TestRegistry registry = await TestRegistry.StartAsync(root =>
+        {
+            WriteCertificate(root, "first");
+            return new RegistryServerOptions { Tls = new RegistryTlsOptions { CertificateFile = Path.Combine(root, "tls.crt"), KeyFile = Path.Combine(root, "tls.key") } };
+        });
+        await registry.PushAsync("a", "1");
+        using (X509Certificate2 first = await ShownAsync(registry.Server.Address))
+        {
+            Assert.Equal("CN=first", first.Subject);
+        }
+        WriteCertificate(registry.Root, "second");
+        await Task.Delay(1100, Token);
+        using (X509Certificate2 second = await ShownAsync(registry.Server.Address))
+        {
+            Assert.Equal("CN=second", second.Subject);
+        }
+        TestRegistry.Write(registry.Root, "tls.crt", "nonsense");
+        await Task.Delay(1100, Token);
+        using (X509Certificate2 still = await ShownAsync(registry.Server.Address))
+        {
+            Assert.Equal("CN=second", still.Subject);
+        }
+    }
+
+    [Fact]
+    public async Task Its_own_certificate_is_made_once_and_kept_to_itself()
+    {
+        RegistryServerOptions options = new() { Tls = new RegistryTlsOptions { IsOwn = true } };
+        await using TestRegistry registry = await TestRegistry.StartAsync(_ => options);
+        using X509Certificate2 shown = await ShownAsync(registry.Server.Address);
+        Assert.Equal(registry.Server.Certificate!.Fingerprint, "sha256:" + Convert.ToHexStringLower(SHA256.HashData(shown.RawData)));
+        Assert.False(shown.Extensions.OfType<X509BasicConstraintsExtension>().Single().CertificateAuthority);
+        Assert.True(shown.MatchesHostname("localhost"));
+        Assert.True(shown.MatchesHostname("127.0.0.1"));
+        Assert.All(RegistryCertificate.Addresses(), a => Assert.True(shown.MatchesHostname(a.ToString())));
+        foreach (string file in Directory.GetFiles(Path.GetDirectoryName(registry.Server.Certificate.CertificateFile)!))
+        {
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
+        }
+        await using RegistryServer again = await RegistryServer.StartAsync(registry.Engine, "127.0.0.1:0", options, Token);
+        Assert.Equal(registry.Server.Certificate.Fingerprint, again.Certificate!.Fingerprint);
+    }
+
+    [Fact]
+    public async Task Files_that_are_no_certificate_are_refused_at_the_start()
+    {
+        foreach (RegistryTlsOptions tls in (RegistryTlsOptions[])[new() { CertificateFile = "/nowhere/x" }, new() { KeyFile = "/nowhere/x" }, new() { CertificateFile = "/etc/passwd" }, new() { CertificateFile = "/etc/passwd", IsOwn = true }])
+        {
+            Assert.Equal(ErrorKind.Invalid, (await Assert.ThrowsAsync<StrataException>(() => TestRegistry.StartAsync(_ => new RegistryServerOptions { Tls = tls }))).Kind);
+        }
+    }
+}
