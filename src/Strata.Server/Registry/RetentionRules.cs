@@ -45,9 +45,10 @@ internal sealed class RetentionRules(IReadOnlyList<RetentionRule> rules)
         foreach ((int index, RetentionEntry entry) in document.Rules.Index())
         {
             string where = $"{path}: rule {index + 1}";
-            if (!Glob.IsFit(entry.Repositories) || !Glob.IsFit(entry.Tags))
+            string tags = entry.Tags ?? "*";
+            if (!Glob.IsFit(entry.Repositories) || !Glob.IsFit(tags))
             {
-                throw new StrataException(ErrorKind.Invalid, $"{where}: '{entry.Repositories}' or '{entry.Tags}' is no pattern");
+                throw new StrataException(ErrorKind.Invalid, $"{where}: '{entry.Repositories}' or '{tags}' is no pattern");
             }
             if (entry.KeepLast is null && entry.OlderThan is null && entry.NotPulledFor is null && entry.Untagged is null)
             {
@@ -58,7 +59,7 @@ internal sealed class RetentionRules(IReadOnlyList<RetentionRule> rules)
                 throw new StrataException(ErrorKind.Invalid, $"{where}: keepLast is {entry.KeepLast}");
             }
             bool meansTags = entry.KeepLast is not null || entry.OlderThan is not null || entry.NotPulledFor is not null;
-            rules.Add(new RetentionRule(entry.Repositories, entry.Tags, meansTags ? entry.KeepLast ?? 0 : int.MaxValue,
+            rules.Add(new RetentionRule(entry.Repositories, tags, meansTags ? entry.KeepLast ?? 0 : int.MaxValue,
                 Duration(entry.OlderThan, where + ": olderThan"), Duration(entry.NotPulledFor, where + ": notPulledFor")) { Untagged = Duration(entry.Untagged, where + ": untagged") });
         }
         return new RetentionRules(rules);
@@ -75,7 +76,7 @@ internal sealed record RetentionDocument
 internal sealed record RetentionEntry
 {
     public required string Repositories { get; init; }
-    public string Tags { get; init; } = "*";
+    public string? Tags { get; init; }
     public int? KeepLast { get; init; }
     public string? OlderThan { get; init; }
     public string? NotPulledFor { get; init; }
