@@ -159,22 +159,12 @@ internal sealed class RegistryAccess
 
     private RegistryFault Challenge(HttpContext context, string scope, bool isWrong)
     {
-        List<string> challenges = [];
         string what = scope.Length > 0 ? $",scope=\"{scope}\"" : "";
         string error = isWrong && context.Request.Headers.Authorization.ToString().StartsWith("Bearer", StringComparison.OrdinalIgnoreCase) ? ",error=\"invalid_token\"" : "";
-        if (_tokens is not null)
-        {
-            challenges.Add($"Bearer realm=\"{_options.TokenRealm}\",service=\"{_options.TokenService}\"{what}{error}");
-        }
-        else if (HasOwnTokens)
-        {
-            challenges.Add($"Bearer realm=\"{context.Request.Scheme}://{context.Request.Host}/token\",service=\"strata\"{what}{error}");
-        }
-        if (_passwords is not null)
-        {
-            challenges.Add("Basic realm=\"strata\"");
-        }
-        context.Response.Headers.WWWAuthenticate = challenges.ToArray();
+        // One only: docker answers all that it is offered, and gives up without a name where one of them wants it. A password is taken all the same.
+        context.Response.Headers.WWWAuthenticate = _tokens is not null ? $"Bearer realm=\"{_options.TokenRealm}\",service=\"{_options.TokenService}\"{what}{error}"
+            : HasOwnTokens ? $"Bearer realm=\"{context.Request.Scheme}://{context.Request.Host}/token\",service=\"strata\"{what}{error}"
+            : "Basic realm=\"strata\"";
         return new RegistryFault(401, DistributionCodes.Unauthorized, isWrong ? "the name, password or token is not right" : "log in first");
     }
 
