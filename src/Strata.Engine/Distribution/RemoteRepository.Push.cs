@@ -20,7 +20,7 @@ public sealed partial class RemoteRepository
         RegistryRequest request = isDocument
             ? ManifestRequest(HttpMethod.Head, descriptor.Digest.ToString()) with { Scope = PushScope }
             : new(HttpMethod.Head, $"v2/{Repository}/blobs/{descriptor.Digest}", PushScope);
-        RegistryEndpoint origin = _client.Mirrors.Origin(Registry);
+        RegistryEndpoint origin = _client.Mirrors.Origin(Registry, Repository);
         using HttpResponseMessage response = await _client.Transport.SendAsync(origin, request, cancellationToken).ConfigureAwait(false);
         if (response.StatusCode == HttpStatusCode.NotFound)
         {
@@ -81,7 +81,7 @@ public sealed partial class RemoteRepository
         {
             // It began an upload instead. Not to be left open; that some registries cannot cancel does not matter, they expire.
             RegistryRequest cancel = new(HttpMethod.Delete, "", PushScope) { Absolute = session, IsRepeatable = false };
-            using HttpResponseMessage response = await _client.Transport.SendAsync(_client.Mirrors.Origin(Registry), cancel, cancellationToken).ConfigureAwait(false);
+            using HttpResponseMessage response = await _client.Transport.SendAsync(_client.Mirrors.Origin(Registry, Repository), cancel, cancellationToken).ConfigureAwait(false);
         }
         return session is null;
     }
@@ -90,7 +90,7 @@ public sealed partial class RemoteRepository
     public async ValueTask DeleteAsync(string tagOrDigest, CancellationToken cancellationToken = default)
     {
         RegistryRequest request = new(HttpMethod.Delete, $"v2/{Repository}/manifests/{tagOrDigest}", $"repository:{Repository}:delete,pull,push");
-        using HttpResponseMessage response = await _client.SendAsync(_client.Mirrors.Origin(Registry), request, cancellationToken).ConfigureAwait(false);
+        using HttpResponseMessage response = await _client.SendAsync(_client.Mirrors.Origin(Registry, Repository), request, cancellationToken).ConfigureAwait(false);
     }
 
     private static async ValueTask<byte[]> ReadDocumentAsync(Descriptor descriptor, Stream content, CancellationToken cancellationToken)
@@ -112,7 +112,7 @@ public sealed partial class RemoteRepository
         {
             Content = () => new ByteArrayContent(bytes) { Headers = { ContentType = new MediaTypeHeaderValue(descriptor.MediaType) } },
         };
-        using HttpResponseMessage response = await _client.SendAsync(_client.Mirrors.Origin(Registry), request, cancellationToken).ConfigureAwait(false);
+        using HttpResponseMessage response = await _client.SendAsync(_client.Mirrors.Origin(Registry, Repository), request, cancellationToken).ConfigureAwait(false);
         if (ReadDigest(response) is { } stored && stored.HashAlgorithm == descriptor.Digest.HashAlgorithm && stored != descriptor.Digest)
         {
             throw new DigestMismatchException(descriptor.Digest, stored, $"push {this}:{tagOrDigest}");
@@ -124,7 +124,7 @@ public sealed partial class RemoteRepository
     {
         string query = from is null ? "" : $"?mount={descriptor.Digest}&from={Uri.EscapeDataString(from)}";
         string scope = from is null ? PushScope : $"{PushScope} repository:{from}:pull";
-        RegistryEndpoint origin = _client.Mirrors.Origin(Registry);
+        RegistryEndpoint origin = _client.Mirrors.Origin(Registry, Repository);
         // An upload begun twice leaves one session that expires: no harm.
         RegistryRequest request = new(HttpMethod.Post, $"v2/{Repository}/blobs/uploads/{query}", scope) { Content = () => new ByteArrayContent([]) };
         using HttpResponseMessage response = await _client.SendAsync(origin, request, cancellationToken).ConfigureAwait(false);
@@ -166,7 +166,7 @@ public sealed partial class RemoteRepository
                 return body;
             },
         };
-        using HttpResponseMessage response = await _client.SendAsync(_client.Mirrors.Origin(Registry), request, cancellationToken).ConfigureAwait(false);
+        using HttpResponseMessage response = await _client.SendAsync(_client.Mirrors.Origin(Registry, Repository), request, cancellationToken).ConfigureAwait(false);
         if (response.StatusCode != HttpStatusCode.Created && response.StatusCode != HttpStatusCode.NoContent)
         {
             throw new StrataException(ErrorKind.Unavailable, $"push {descriptor.Digest} to {this}: {(int)response.StatusCode} instead of 201");

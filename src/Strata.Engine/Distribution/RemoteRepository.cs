@@ -89,7 +89,7 @@ public sealed partial class RemoteRepository : IResumableSource, IContentSink
     public async IAsyncEnumerable<string> ListTagsAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         RegistryRequest request = new(HttpMethod.Get, $"v2/{Repository}/tags/list", PullScope);
-        await foreach (TagList page in _client.ListAsync(_client.Mirrors.Origin(Registry), request, DistributionJson.Default.TagList, cancellationToken).ConfigureAwait(false))
+        await foreach (TagList page in _client.ListAsync(_client.Mirrors.Origin(Registry, Repository), request, DistributionJson.Default.TagList, cancellationToken).ConfigureAwait(false))
         {
             // What is no tag cannot be asked for, and could be anything.
             foreach (string tag in (page.Tags ?? []).Where(ImageReference.IsTag))

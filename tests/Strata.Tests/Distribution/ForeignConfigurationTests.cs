@@ -1,4 +1,5 @@
 using Strata.Distribution;
+using Strata.Oci;
 using Xunit;
 
 namespace Strata.Tests.Distribution;
@@ -98,6 +99,20 @@ public sealed class ForeignConfigurationTests : IDisposable
         Write("containerd/docker.io/hosts.toml", "server = \"https://registry-1.docker.io\"");
         Assert.Equal("registry-1.docker.io", Find("docker.io")[0].CredentialKey);
         Assert.Equal("https://index.docker.io/v1/", CredentialFile.KeyOf("registry-1.docker.io"));
+    }
+
+    [Fact]
+    public async Task A_part_of_a_registry_that_was_moved_is_asked_for_where_it_is()
+    {
+        await using FaultServer server = new(r => r.Path == "/v2/moved/app/tags/list" ? new FaultServer.Reply(200, "{\"tags\":[\"t\"]}") : new FaultServer.Reply(404));
+        Write("registries.conf", $"[[registry]]\nprefix = \"h.example.com/team\"\nlocation = \"{server.Host}/moved\"");
+        using RegistryClient client = new(new RegistryOptions { Files = Files, Credentials = CredentialStore.Empty });
+        List<string> tags = [];
+        await foreach (string tag in client.GetRepository(ImageReference.Parse("h.example.com/team/app")).ListTagsAsync(TestContext.Current.CancellationToken))
+        {
+            tags.Add(tag);
+        }
+        Assert.Equal(["t"], tags);
     }
 
     [Fact]
