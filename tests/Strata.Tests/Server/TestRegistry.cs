@@ -39,7 +39,18 @@ internal sealed class TestRegistry : IAsyncDisposable
                 }
             }),
         };
-        RegistryServer server = await RegistryServer.StartAsync(engine, "127.0.0.1:0", made, Token);
+        RegistryServer server;
+        try
+        {
+            server = await RegistryServer.StartAsync(engine, "127.0.0.1:0", made, Token);
+        }
+        catch (StrataException)
+        {
+            // refused at the start: some tests are about that
+            engine.Dispose();
+            Directory.Delete(root, recursive: true);
+            throw;
+        }
 #pragma warning disable CA5359 // its certificate is its own; ServerTlsTests looks at it
         HttpClient http = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true } })
         {
