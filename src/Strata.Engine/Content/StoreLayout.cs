@@ -19,6 +19,7 @@ namespace Strata.Content;
 /// ingest/                         half-written things, each below a folder that its process holds by flock
 /// ingest/downloads/sha256-HEX     blobs that have come in part, to be gone on with; flock-held by who does
 /// trash/                          on its way out
+/// registry/                       the certificate of strata registry serve --lan
 /// settings.json                   what the owner has decided: limit, pins
 /// </code>
 /// </summary>
