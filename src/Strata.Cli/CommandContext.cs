@@ -26,7 +26,10 @@ internal sealed class CommandContext : IDisposable
     internal static TimeProvider Time => TimeProvider.System;
 
     /// <summary>The engine; opening it makes the store where it is missing.</summary>
-    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line) });
+    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line), Registries = Answers is null ? null : new RegistryOptions { OnWait = TellWait, Answers = Answers } });
+
+    /// <summary>Told of every answer of a registry; set before the engine is asked for.</summary>
+    internal IProgress<RegistryAnswer>? Answers { get; set; }
 
     /// <summary>The way to registries, for commands that need no store.</summary>
     internal RegistryClient Registries => _registries ??= new RegistryClient(new RegistryOptions { OnWait = TellWait });

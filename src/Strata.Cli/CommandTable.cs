@@ -33,7 +33,7 @@ internal static class CommandTable
     [
         "build", "lint", "bootstrap", "run", "create", "start", "stop", "kill", "wait", "ps", "rm", "logs", "diff", "commit", "export", "import", "mount",
         "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "unpack", "save", "load", "pull", "push",
-        "copy", "login", "logout", "search", "tags", "manifest", "mirror", "config", "registry", "system", "sharing", "info", "version", "completion",
+        "copy", "sync", "login", "logout", "search", "tags", "manifest", "mirror", "config", "registry", "system", "sharing", "info", "version", "completion",
     ];
 
     internal static IEnumerable<CommandEntry> All => Names.Select(n => TryCreate(n)!);
@@ -114,6 +114,7 @@ internal static class CommandTable
         "logout" => new(name, LoginCommand.CreateLogout, "Forget the password of a registry", "strata logout registry.example.com:5000") { Group = "Registries" },
         "search" => new(name, SearchCommand.Create, "Find images at a registry", "strata search nginx", "strata search 127.0.0.1:5000/ngi", "strata search --registry 127.0.0.1:5000 ngi") { Group = "Registries" },
         "copy" => new(name, CopyCommand.Create, "Copy an image from a registry, layout or archive to another", "strata copy debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy --all debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy 127.0.0.1:5000/app:1 oci:./layout:1") { Group = "Registries" },
+        "sync" => new(name, CopyCommand.CreateSync, "Make repositories at a registry like others", "strata sync mirror.toml", "strata sync --delete --dry-run mirror.toml") { Group = "Registries" },
         "tags" => new(name, RemoteCommand.CreateTags, "List the tags of a repository at a registry", "strata tags 127.0.0.1:5000/app") { Group = "Registries" },
         "manifest" => new(name, RemoteCommand.CreateManifest, "Print documents as a registry has them", "strata manifest inspect 127.0.0.1:5000/app:1", "strata manifest inspect --platform linux/arm64 debian:bookworm") { Group = "Registries" },
         "mirror" => new(name, ConfigCommand.CreateMirror, "Show which servers a pull asks", "strata mirror explain debian:bookworm") { Group = "Registries" },

@@ -26,7 +26,7 @@ public sealed partial class Engine
                 await remote.TagAsync(root, tag, cancellationToken).ConfigureAwait(false);
             }
         }
-        catch (StrataException e) when (e.Kind is ErrorKind.Unauthenticated or ErrorKind.Denied && IsOfficial(reference))
+        catch (StrataException e) when (e.Kind is ErrorKind.Unauthenticated or ErrorKind.Denied or ErrorKind.Unavailable && IsOfficial(reference))
         {
             throw new StrataException(e.Kind, $"push {reference.Familiar}: {e.Message}", e)
             {

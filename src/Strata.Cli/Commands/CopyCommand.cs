@@ -1,11 +1,12 @@
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
+using Strata.Distribution;
 using Strata.Images;
 using Strata.Oci;
 
 namespace Strata.Cli.Commands;
 
-/// <summary><c>strata copy</c>.</summary>
+/// <summary><c>strata copy</c> and <c>strata sync</c>.</summary>
 internal static class CopyCommand
 {
     internal static Command Create(CommandContext context)
@@ -32,6 +33,31 @@ internal static class CopyCommand
                 context.Out.WriteLine(copied.Digest.ToString());
             }
             return 0;
+        });
+        return command;
+    }
+
+    internal static Command CreateSync(CommandContext context)
+    {
+        Argument<string> file = Options.One("FILE", "TOML or JSON: which repositories and tags");
+        Option<bool> delete = Options.Flag("--delete", "remove tags that the source has not");
+        Option<bool> dryRun = Options.Flag("--dry-run", "only say what would be done");
+        var command = new Command("sync") { file, delete, dryRun };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            int failed = 0;
+            await foreach (SyncedTag tag in context.Engine.SyncAsync(SyncFile.Load(parsed.GetValue(file)!), parsed.GetValue(delete), parsed.GetValue(dryRun), cancellationToken))
+            {
+                string what = tag.Action switch { SyncAction.UpToDate => "up to date", SyncAction.Copied => "copied", SyncAction.Removed => "removed", _ => "failed" };
+                context.Out.WriteLine($"{tag.Tag.Familiar}: {what}{(tag.Digest is { } digest ? " " + digest : "")}");
+                context.Out.Flush();
+                if (tag.Failure is { } failure)
+                {
+                    failed++;
+                    context.Error.WriteLine($"strata: sync {tag.Tag.Familiar}: {failure.Message}");
+                }
+            }
+            return failed == 0 ? 0 : 1;
         });
         return command;
     }

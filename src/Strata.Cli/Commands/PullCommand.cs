@@ -1,6 +1,8 @@
+using System.Globalization;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Content;
+using Strata.Distribution;
 using Strata.Oci;
 
 namespace Strata.Cli.Commands;
@@ -13,9 +15,11 @@ internal static class PullCommand
         Argument<string> name = Options.One("IMAGE", "name");
         Option<bool> quiet = Options.Flag("--quiet", "only the full name", "-q");
         Option<string?> platform = Options.Value("--platform", "OS/ARCH", "for another platform");
-        var command = new Command("pull") { name, quiet, platform };
+        Option<bool> verbose = Options.Flag("--verbose", "each request to a registry or mirror, and its answer, on standard error", "-v");
+        var command = new Command("pull") { name, quiet, platform, verbose };
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            context.Answers = parsed.GetValue(verbose) ? new AnswerLines(context.Error) : null;
             ImageReference reference = ImageReference.Parse(parsed.GetValue(name)!);
             bool silent = parsed.GetValue(quiet);
             if (!silent)
@@ -68,6 +72,20 @@ internal static class PullCommand
             return 0;
         });
         return command;
+    }
+
+    /// <summary>A line for each answer.</summary>
+    private sealed class AnswerLines(TextWriter output) : IProgress<RegistryAnswer>
+    {
+        private readonly Lock _lock = new();
+
+        public void Report(RegistryAnswer value)
+        {
+            lock (_lock)
+            {
+                output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{value.Method} {value.Address} {value.Failure ?? ((int)value.Status).ToString(CultureInfo.InvariantCulture)} {value.Elapsed.TotalMilliseconds:0} ms"));
+            }
+        }
     }
 
     /// <summary>A line for each layer that is done or was there, as soon as it is; on a terminal, a bar for each that is on its way.</summary>

@@ -81,7 +81,11 @@ public sealed record RegistryOptions
 }
 
 /// <summary>One answer of a server. The address has neither user nor query.</summary>
-public readonly record struct RegistryAnswer(HttpMethod Method, Uri Address, HttpStatusCode Status, TimeSpan Elapsed);
+public readonly record struct RegistryAnswer(HttpMethod Method, Uri Address, HttpStatusCode Status, TimeSpan Elapsed)
+{
+    /// <summary>Why there was none; then the status is 0. Null where there was one.</summary>
+    public string? Failure { get; init; }
+}
 
 /// <summary>A request will be made again, after a while.</summary>
 /// <param name="Host">Host and port.</param>

@@ -183,8 +183,18 @@ internal sealed class RegistryTransport : IDisposable
         }
         catch (OperationCanceledException e) when (patience.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
-            throw new HttpRequestException($"no answer within {_options.Patience.TotalSeconds:0} s", e);
+            string failure = $"no answer within {_options.Patience.TotalSeconds:0} s";
+            TellFailure(failure);
+            throw new HttpRequestException(failure, e);
         }
+        catch (HttpRequestException e)
+        {
+            TellFailure(e.Message);
+            throw;
+        }
+
+        void TellFailure(string failure)
+            => _options.Answers?.Report(new RegistryAnswer(request.Method, Hosts.WithoutSecrets(address), 0, _options.Time.GetElapsedTime(started)) { Failure = failure });
     }
 
     // Port 5000 of this machine may speak either. Asked in the clear first, without a password: a TLS server answers that with an error.

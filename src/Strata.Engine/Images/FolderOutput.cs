@@ -6,7 +6,7 @@ namespace Strata.Images;
 internal static class FolderOutput
 {
     /// <summary>Makes <paramref name="folder"/>, which must be empty where it is there; <paramref name="write"/> fills the folder it is given.</summary>
-    /// <exception cref="StrataException">Conflict: something is in it; NotFound: there is no directory for it.</exception>
+    /// <exception cref="StrataException">Conflict: something is in it; NotFound: there is no directory for it; Unavailable: the disk is full.</exception>
     internal static async ValueTask WriteAsync(string act, string folder, Func<string, ValueTask> write)
     {
         string target = LinuxPath.GetFull(folder).TrimEnd('/'), parent = Path.GetDirectoryName(target) ?? "/", temporary = Path.Combine(parent, $".{Path.GetFileName(target)}.{Guid.NewGuid():n}");
@@ -24,6 +24,10 @@ internal static class FolderOutput
             await write(temporary).ConfigureAwait(false);
             Durability.Rename(temporary, target, replace: true); // an empty folder may be in its place
             Durability.SyncDirectory(parent);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
+        {
+            throw new StrataException(ErrorKind.Unavailable, $"{act} {folder}: {e.Message}", e) { Hint = "nothing of it was left: make room, or name a folder on another disk" };
         }
         finally
         {

@@ -86,5 +86,31 @@ public sealed class CopyTests : IAsyncLifetime
         Assert.DoesNotContain("   at ", outcome.Err, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_repository_becomes_like_another_and_what_fails_stops_nothing()
+    {
+        string from = $"{_one.Address}/team/app", to = $"{_other.Address}/mirror/app", file = Path.Combine(_folder, "sync.toml");
+        foreach (string tag in (string[])["1.1", "2", "2-slim"])
+        {
+            Copy(from + ":1", $"{from}:{tag}").Ok();
+        }
+        Copy(from + ":1", to + ":1.9").Ok();
+        Copy(from + ":1", to + ":other").Ok();
+        File.WriteAllText(file, $"[[sync]]\nfrom = \"{from}\"\nto = \"{to}\"\ntags = [\"1*\", \"2*\", \"!*-slim\"]\n");
+        Outcome Sync(params string[] options) => SeedStore.RunIn(Path.Combine(_folder, "copier"), null, ["sync", .. options, file]);
+        string[] Tags() => SeedStore.RunIn(Path.Combine(_folder, "copier"), null, "tags", to).Ok().Lines;
+
+        Assert.Equal([$"{to}:1: copied {_digest}", $"{to}:1.1: copied {_digest}", $"{to}:2: copied {_digest}", $"{to}:1.9: removed"], Sync("--delete", "--dry-run").Ok().Lines);
+        Assert.Equal(["1.9", "other"], Tags());
+        Assert.Equal([$"{to}:1: copied {_digest}", $"{to}:1.1: copied {_digest}", $"{to}:2: copied {_digest}"], Sync().Ok().Lines);
+        Assert.Equal([$"{to}:1: up to date {_digest}", $"{to}:1.1: up to date {_digest}", $"{to}:2: up to date {_digest}", $"{to}:1.9: removed"], Sync("--delete").Ok().Lines);
+        Assert.Equal(["1", "1.1", "2", "other"], Tags());
+
+        File.AppendAllText(file, "platform = \"host\"\n");
+        Assert.Contains($"{file}:5:1: ", Sync().Fails(1).Err, StringComparison.Ordinal);
+        File.WriteAllText(file, $"[[sync]]\nfrom = \"{from}:1\"\nto = \"{to}\"\n");
+        Assert.Contains("is one image of a repository", Sync().Fails(1).Err, StringComparison.Ordinal);
+    }
+
     private Outcome Copy(params string[] arguments) => SeedStore.RunIn(Path.Combine(_folder, "copier"), null, ["copy", .. arguments]);
 }

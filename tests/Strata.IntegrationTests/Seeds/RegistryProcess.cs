@@ -14,7 +14,7 @@ internal sealed class RegistryProcess : IAsyncDisposable
 
     internal string Address { get; }
 
-    internal static async Task<RegistryProcess> StartAsync(string root, CancellationToken cancellationToken)
+    internal static async Task<RegistryProcess> StartAsync(string root, CancellationToken cancellationToken, params string[] options)
     {
         int port;
         using (var probe = new TcpListener(IPAddress.Loopback, 0))
@@ -23,7 +23,7 @@ internal sealed class RegistryProcess : IAsyncDisposable
             port = ((IPEndPoint)probe.LocalEndpoint).Port;
         }
         string address = $"127.0.0.1:{port}";
-        var start = new ChildStart { Program = SeedStore.Binary, Arguments = ["--root", root, "registry", "serve", "--addr", address] };
+        var start = new ChildStart { Program = SeedStore.Binary, Arguments = ["--root", root, "registry", "serve", "--addr", address, .. options] };
         var registry = new RegistryProcess(ChildProcess.Start(start), address);
         using var http = new HttpClient();
         for (int i = 0; i < Attempts; i++)
