@@ -137,22 +137,34 @@ internal static class CommandLine
         {
             // the failure that is being told counts for more
         }
-        context.Error.WriteLine($"strata: {entry.Name}: {prefix}{SafeText.Escape(OneLine(e.Message))}");
+        Tell(context, $"strata: {entry.Name}: {prefix}{SafeText.Escape(OneLine(e.Message))}");
         if (hint is not null)
         {
-            context.Error.WriteLine($"hint: {SafeText.Escape(hint)}");
+            Tell(context, $"hint: {SafeText.Escape(hint)}");
         }
         if (context.Global.Debug)
         {
-            context.Error.WriteLine(e.ToString());
+            Tell(context, e.ToString());
         }
         return code;
     }
 
     private static int Report(CommandContext context, string message, int code)
     {
-        context.Error.WriteLine($"strata: {SafeText.Escape(OneLine(message))}");
+        Tell(context, $"strata: {SafeText.Escape(OneLine(message))}");
         return code;
+    }
+
+    private static void Tell(CommandContext context, string line)
+    {
+        try
+        {
+            context.Error.WriteLine(line);
+        }
+        catch (IOException)
+        {
+            // nobody can be told (a full disk, a closed pipe): the exit code says that it failed
+        }
     }
 
     private static string OneLine(string message) => SafeText.OneLine(message).Trim();
@@ -176,10 +188,10 @@ internal static class CommandLine
 
     private static int Usage(CommandContext context, string problem, string? hint = null)
     {
-        context.Error.WriteLine($"strata: {SafeText.Escape(problem)}");
+        Tell(context, $"strata: {SafeText.Escape(problem)}");
         if (hint is not null)
         {
-            context.Error.WriteLine($"hint: {SafeText.Escape(hint)}");
+            Tell(context, $"hint: {SafeText.Escape(hint)}");
         }
         return ErrorTable.UsageExitCode;
     }

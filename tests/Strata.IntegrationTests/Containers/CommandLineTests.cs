@@ -49,6 +49,20 @@ public sealed class CommandLineTests(ContainerStoreFixture store) : IClassFixtur
         Assert.Equal((code, error), (result.ExitCode, result.ErrorText.TrimEnd()));
     }
 
+    [Theory]
+    [InlineData("inspect nothing", 1)]
+    [InlineData("run nothing --pull=never", 125)]
+    [InlineData("nosuchcommand", 2)]
+    [InlineData("images --nosuchoption", 2)]
+    public async Task A_failure_that_cannot_be_told_is_still_one(string words, int code)
+    {
+        foreach (string output in (string[])["/dev/full", "&-"])
+        {
+            ChildResult result = await ChildProcess.RunAsync(Shell($"{Line(words)} 2> {output}".Replace("> &-", ">&-", StringComparison.Ordinal)), cancellationToken: Cancel);
+            Assert.Equal((code, ""), (result.ExitCode, result.OutputText));
+        }
+    }
+
     [Fact]
     public async Task Streams_go_through_pipes()
     {
