@@ -6,6 +6,7 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Strata.Content;
 
 namespace Strata.Server.Registry;
 
@@ -13,7 +14,7 @@ namespace Strata.Server.Registry;
 public sealed class RegistryCertificate
 {
     private const string OwnFolder = "registry", OwnCertificate = "tls.crt", OwnKey = "tls.key";
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     // Clients trust exactly this one and nothing it signs; they are not visited again in a year.
     private const int OwnYears = 10;
@@ -106,22 +107,10 @@ public sealed class RegistryCertificate
         request.CertificateExtensions.Add(names.Build());
         DateTimeOffset now = time.GetUtcNow();
         using X509Certificate2 made = request.CreateSelfSigned(now.AddDays(-1), now.AddYears(OwnYears));
-        Directory.CreateDirectory(folder, Private | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(folder, Private);
         // The key first: a certificate that is there has one.
-        Write(keyFile, key.ExportPkcs8PrivateKeyPem());
-        Write(certificateFile, made.ExportCertificatePem());
-    }
-
-    private static void Write(string path, string text)
-    {
-        string temporary = path + ".new";
-        File.Delete(temporary);
-        using (FileStream file = new(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = Private }))
-        {
-            file.Write(Encoding.ASCII.GetBytes(text + "\n"));
-            file.Flush(flushToDisk: true);
-        }
-        File.Move(temporary, path, overwrite: true);
+        AtomicFile.Write(keyFile, Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem() + "\n"));
+        AtomicFile.Write(certificateFile, Encoding.ASCII.GetBytes(made.ExportCertificatePem() + "\n"));
     }
 
     private void WarnOfNewAddresses(Action<string>? notify)
