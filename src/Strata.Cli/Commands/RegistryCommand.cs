@@ -73,12 +73,13 @@ internal static class RegistryCommand
     private static RegistryServerOptions Read(ServeLine line, ParseResult parsed)
     {
         RegistryServerOptions defaults = new();
-        string? certificate = parsed.GetValue(line.TlsCertificate), key = parsed.GetValue(line.TlsKey);
+        string? certificate = parsed.GetValue(line.TlsCertificate), key = parsed.GetValue(line.TlsKey), clients = parsed.GetValue(line.TlsClients);
         bool isLan = parsed.GetValue(line.Lan);
         return defaults with
         {
             IsReadOnly = parsed.GetValue(line.ReadOnly),
             MaxBlobBytes = parsed.GetValue(line.MaxBlob) is { } size ? StoreSettings.ParseMaxSize(size, "--max-blob") : null,
+            Quotas = [.. parsed.GetValue(line.Quota).Select(ReadQuota)],
             FreeFloorPercent = parsed.GetValue(line.FreeFloor),
             Access = new RegistryAccessOptions
             {
@@ -91,7 +92,7 @@ internal static class RegistryCommand
                 RulesFile = parsed.GetValue(line.Rules),
                 IsPlainHttpAllowed = parsed.GetValue(line.PlainHttp),
             },
-            Tls = certificate is null && key is null && !isLan ? null : new RegistryTlsOptions { CertificateFile = certificate, KeyFile = key, IsOwn = isLan },
+            Tls = certificate is null && key is null && clients is null && !isLan ? null : new RegistryTlsOptions { CertificateFile = certificate, KeyFile = key, ClientAuthorityFile = clients, IsOwn = isLan },
             Upstreams = [.. parsed.GetValue(line.Proxy).Select(ReadUpstream)],
             DefaultUpstream = parsed.GetValue(line.ProxyDefault),
             UpstreamTagLife = Duration(parsed.GetValue(line.ProxyTagLife), "--proxy-ttl") ?? defaults.UpstreamTagLife,
@@ -116,6 +117,13 @@ internal static class RegistryCommand
         return parts.Length == 2 && Uri.TryCreate(parts[1], UriKind.Absolute, out Uri? address)
             ? new RegistryUpstream(parts[0], address)
             : throw new StrataException(ErrorKind.Invalid, $"--proxy {SafeText.Escape(text)}: not NAME=URL") { Hint = "write --proxy docker.io=https://registry-1.docker.io" };
+    }
+
+    // SIZE alone is each repository's.
+    private static RepositoryQuota ReadQuota(string text)
+    {
+        int equals = text.LastIndexOf('=');
+        return new RepositoryQuota(equals < 0 ? "**" : text[..equals], StoreSettings.ParseMaxSize(text[(equals + 1)..], "--quota"));
     }
 
     private static Uri ReadWebhook(string text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? address) && (address.Scheme == Uri.UriSchemeHttp || address.Scheme == Uri.UriSchemeHttps)
@@ -148,6 +156,7 @@ internal static class RegistryCommand
         internal readonly Option<bool> Lan = Options.Flag("--lan", "TLS with a certificate of its own for this machine's addresses; says what clients need");
         internal readonly Option<string?> TlsCertificate = Options.Value("--tls-cert", "FILE", "TLS with this certificate (PEM, with its chain); read again when it changes");
         internal readonly Option<string?> TlsKey = Options.Value("--tls-key", "FILE", "its key (PEM)");
+        internal readonly Option<string?> TlsClients = Options.Value("--tls-client-ca", "FILE", "let in only clients with a certificate of these authorities (PEM)");
         internal readonly Option<string?> Htpasswd = Options.Value("--htpasswd", "FILE", "names and passwords (htpasswd -B)");
         internal readonly Option<bool> PlainHttp = Options.Flag("--plain-http", "let passwords travel without TLS: something else speaks it before this");
         internal readonly Option<string?> TokenKey = Options.Value("--token-key", "FILE", "public keys (PEM) of the service whose tokens are taken (RS256, ES256)");
@@ -158,6 +167,7 @@ internal static class RegistryCommand
         internal readonly Option<string?> Rules = Options.Value("--rules", "FILE", "JSON: who may do what in which repositories");
         internal readonly Option<bool> ReadOnly = Options.Flag("--read-only", "take and delete nothing");
         internal readonly Option<string?> MaxBlob = Options.Value("--max-blob", "SIZE", "the most bytes of one blob");
+        internal readonly Option<string[]> Quota = Options.Values("--quota", "[PATTERN=]SIZE", "the most bytes of a repository, of all or of those of a pattern; the first that fits counts");
         internal readonly Option<double> FreeFloor = new("--free-floor", v => v.Count == 0 ? DefaultFreeFloor : ReadPercent(v[^1])) { Description = "percent of the disk that stay free (5)", ValueName = "PERCENT", Check = CheckPercent };
         internal readonly Option<string[]> Proxy = Options.Values("--proxy", "NAME=URL", "fetch NAME/… from another registry when it is asked for, and keep it");
         internal readonly Option<string?> ProxyDefault = Options.Value("--proxy-default", "NAME", "the one of --proxy that names without one are fetched from");
@@ -169,7 +179,7 @@ internal static class RegistryCommand
         internal readonly Option<string[]> Webhook = Options.Values("--webhook", "URL", "post pushes, pulls and deletions there");
         internal readonly Option<string?> AccessLog = Options.Value("--access-log", "FILE", "a line for each request; - is standard error (so it is without), none is none");
 
-        internal IEnumerable<Symbol> All => [Address, Lan, TlsCertificate, TlsKey, Htpasswd, PlainHttp, TokenKey, TokenIssuer, TokenService, TokenRealm, AnonymousRead, Rules, ReadOnly, MaxBlob, FreeFloor,
+        internal IEnumerable<Symbol> All => [Address, Lan, TlsCertificate, TlsKey, TlsClients, Htpasswd, PlainHttp, TokenKey, TokenIssuer, TokenService, TokenRealm, AnonymousRead, Rules, ReadOnly, MaxBlob, Quota, FreeFloor,
             Proxy, ProxyDefault, ProxyTagLife, Collect, Grace, Scrub, Retain, Webhook, AccessLog];
 
         private static double ReadPercent(string text) => double.Parse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture);

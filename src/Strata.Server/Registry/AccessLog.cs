@@ -5,7 +5,7 @@ using Strata.Linux;
 namespace Strata.Server.Registry;
 
 /// <summary>
-/// A line for each request: time, client, user, method, path, status, bytes, milliseconds. No query, no header and no body: what could be secret is in
+/// A line for each request: time, client, user, method, path, status, bytes, milliseconds, and the trace where there is one. No query, no header and no body: what could be secret is in
 /// those. What a stranger wrote is escaped, so that a line is a line.
 /// </summary>
 public sealed class AccessLog : IDisposable
@@ -37,7 +37,7 @@ public sealed class AccessLog : IDisposable
     internal void Write(in AccessLine line)
     {
         string text = string.Create(CultureInfo.InvariantCulture,
-            $"{_time.GetUtcNow():yyyy-MM-ddTHH:mm:ss.fffZ} {line.Client} {(line.User is null ? "-" : Escape(line.User))} {Escape(line.Method)} {Escape(line.Path)} {line.Status} {line.Bytes} {line.Elapsed.TotalMilliseconds:F1}");
+            $"{_time.GetUtcNow():yyyy-MM-ddTHH:mm:ss.fffZ} {line.Client} {(line.User is null ? "-" : Escape(line.User))} {Escape(line.Method)} {Escape(line.Path)} {line.Status} {line.Bytes} {line.Elapsed.TotalMilliseconds:F1}{(line.Trace is null ? "" : " ")}{line.Trace}");
         lock (_turn)
         {
             if (_write is not null)
@@ -113,4 +113,8 @@ public sealed class AccessLog : IDisposable
 }
 
 /// <summary>What a line of the access log says. A status of 499 is an answer that did not get to its end.</summary>
-internal readonly record struct AccessLine(string Client, string? User, string Method, string Path, int Status, long Bytes, TimeSpan Elapsed);
+internal readonly record struct AccessLine(string Client, string? User, string Method, string Path, int Status, long Bytes, TimeSpan Elapsed)
+{
+    /// <summary>The W3C trace it is part of, 32 hex digits; null: none.</summary>
+    public string? Trace { get; init; }
+}

@@ -13,7 +13,7 @@ namespace Strata.Server.Registry;
 internal sealed class Htpasswd
 #pragma warning restore CA1001
 {
-    private const int MostRemembered = 10_000, MostWaiting = 64;
+    private const int MostRemembered = 10_000, MostWaiting = 64, MostBcryptBytes = 72;
 
     // bcrypt's own test vector: for names that are not there in a file that has none at all.
     private const string SomeHash = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
@@ -67,6 +67,10 @@ internal sealed class Htpasswd
         return entries;
     }
 
+    // bcrypt reads 72 bytes: what is behind them would not count.
+    private static bool IsWhole(string password, string hash)
+        => !hash.StartsWith("$2", StringComparison.Ordinal) || Encoding.UTF8.GetByteCount(password) <= MostBcryptBytes;
+
     /// <summary>Whether name and password belong together.</summary>
     /// <exception cref="RegistryFault">429: too many ask at once.</exception>
     public async ValueTask<bool> VerifyAsync(string user, string password, CancellationToken cancellationToken)
@@ -89,7 +93,7 @@ internal sealed class Htpasswd
             await _turns.WaitAsync(cancellationToken);
             try
             {
-                bool isRight = PasswordHash.Verify(password, hash) && isThere;
+                bool isRight = PasswordHash.Verify(password, hash) && isThere && IsWhole(password, hash);
                 if (isRight)
                 {
                     Remember(memory);

@@ -34,7 +34,7 @@ internal static class ListEndpoints
         List<Descriptor> referrers = [];
         foreach (Descriptor manifest in registry.Names(route.Repository).Where(n => n.Reference.Tag is null).Select(n => n.Manifest))
         {
-            byte[] bytes = await registry.Content.ReadAsync(manifest, context.RequestAborted);
+            byte[] bytes = await registry.Manifests.ReadAsync(manifest, context.RequestAborted);
             Descriptor? referrer = MediaTypes.IsIndex(manifest.MediaType)
                 ? Referrer(manifest, OciJson.ParseIndex(bytes, manifest.MediaType), subject)
                 : Referrer(manifest, OciJson.ParseManifest(bytes, manifest.MediaType), subject);

@@ -10,7 +10,7 @@ internal static class ManifestEndpoints
     {
         UpstreamRepository? upstream = registry.Proxy?.Find(route.Repository);
         Descriptor manifest = await (upstream is null ? ResolveAsync(registry, route, context.RequestAborted) : registry.Proxy!.ResolveAsync(upstream, route, context.RequestAborted))
-            ?? throw new RegistryFault(404, DistributionCodes.ManifestUnknown, $"no manifest {route.Last} in {route.Repository}");
+            ?? throw new RegistryFault(404, DistributionCodes.ManifestUnknown, $"no manifest {AccessLog.Escape(route.Last)} in {route.Repository}");
         HttpResponse response = context.Response;
         RegistryEndpoints.SetContent(response, manifest.Digest);
         if (RegistryEndpoints.IsNotModified(context, manifest.Digest))
@@ -21,8 +21,7 @@ internal static class ManifestEndpoints
         response.ContentLength = manifest.Size;
         if (HttpMethods.IsGet(context.Request.Method))
         {
-            byte[] bytes = await registry.Content.ReadAsync(manifest, context.RequestAborted);
-            await response.Body.WriteAsync(bytes, context.RequestAborted);
+            await response.Body.WriteAsync(await registry.Manifests.ReadAsync(manifest, context.RequestAborted), context.RequestAborted);
             Digest? named = route.TryDigest();
             string repository = upstream?.Local ?? route.Repository;
             registry.Engine.TouchName(named is { } digest ? registry.NameOf(repository, digest) : registry.NameOf(repository, route.Last));
@@ -47,8 +46,9 @@ internal static class ManifestEndpoints
         registry.Space.Demand(bytes.Length);
         using NameLocks.Held turn = await registry.Turns.HoldAsync(route.Repository + ":" + route.Last, context.RequestAborted);
         await DemandOverwriteAsync(registry, context, route, identity, named, digest);
-        (string mediaType, Descriptor? subject) = await CheckAsync(registry, context, route.Repository, bytes);
-        Descriptor descriptor = new(mediaType, digest, bytes.Length);
+        ManifestParts parts = await CheckAsync(registry, context, route.Repository, bytes);
+        Descriptor descriptor = new(parts.MediaType, digest, bytes.Length);
+        await registry.Quotas.DemandAsync(route.Repository, [descriptor, .. parts.Blobs], context.RequestAborted);
         using (MemoryStream content = new(bytes))
         {
             await registry.Content.WriteAsync(descriptor, content, context.RequestAborted);
@@ -60,7 +60,7 @@ internal static class ManifestEndpoints
             await registry.Images.SetAsync(registry.NameOf(route.Repository, route.Last), descriptor, context.RequestAborted);
         }
         registry.Events.Add(context, "push", route.Repository, descriptor, named is null ? route.Last : null, identity);
-        if (subject is not null)
+        if (parts.Subject is { } subject)
         {
             context.Response.Headers["OCI-Subject"] = subject.Digest.ToString();
         }
@@ -83,7 +83,7 @@ internal static class ManifestEndpoints
     {
         using NameLocks.Held turn = await registry.Turns.HoldAsync(route.Repository + ":" + route.Last, context.RequestAborted);
         Descriptor manifest = await ResolveAsync(registry, route, context.RequestAborted)
-            ?? throw new RegistryFault(404, DistributionCodes.ManifestUnknown, $"no manifest {route.Last} in {route.Repository}");
+            ?? throw new RegistryFault(404, DistributionCodes.ManifestUnknown, $"no manifest {AccessLog.Escape(route.Last)} in {route.Repository}");
         if (route.TryDigest() is null)
         {
             await registry.Images.RemoveAsync(registry.NameOf(route.Repository, route.Last), context.RequestAborted);
@@ -133,7 +133,7 @@ internal static class ManifestEndpoints
     private static RegistryFault TooLarge() => new(413, DistributionCodes.ManifestInvalid, $"a manifest has at most {OciJson.MaxDocumentBytes} bytes");
 
     // A manifest is taken only whole: readable in one way, and with all that it names already here.
-    private static async ValueTask<(string MediaType, Descriptor? Subject)> CheckAsync(OciRegistry registry, HttpContext context, string repository, byte[] bytes)
+    private static async ValueTask<ManifestParts> CheckAsync(OciRegistry registry, HttpContext context, string repository, byte[] bytes)
     {
         try
         {
@@ -143,11 +143,12 @@ internal static class ManifestEndpoints
             {
                 ImageIndex index = OciJson.ParseIndex(bytes, mediaType);
                 await RequireAsync(registry, repository, index.Manifests, context.RequestAborted);
-                return (mediaType, index.Subject);
+                return new ManifestParts(mediaType, index.Subject, []);
             }
             ImageManifest manifest = OciJson.ParseManifest(bytes, mediaType);
-            await RequireAsync(registry, repository, manifest.Layers.Append(manifest.Config), context.RequestAborted);
-            return (mediaType, manifest.Subject);
+            Descriptor[] parts = [manifest.Config, .. manifest.Layers];
+            await RequireAsync(registry, repository, parts, context.RequestAborted);
+            return new ManifestParts(mediaType, manifest.Subject, [.. parts.Where(p => p.Urls is not { Length: > 0 })]);
         }
         catch (StrataException e) when (e.Kind is ErrorKind.Invalid or ErrorKind.Unsupported)
         {
@@ -168,3 +169,9 @@ internal static class ManifestEndpoints
         }
     }
 }
+
+/// <summary>What a manifest that may be stored says.</summary>
+/// <param name="MediaType">Its type.</param>
+/// <param name="Subject">What it refers to.</param>
+/// <param name="Blobs">What it names and is kept here; an index's manifests are repositories' names of their own.</param>
+internal sealed record ManifestParts(string MediaType, Descriptor? Subject, IReadOnlyList<Descriptor> Blobs);

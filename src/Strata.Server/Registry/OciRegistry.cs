@@ -26,6 +26,8 @@ public sealed class OciRegistry : IDisposable
         Access = new RegistryAccess(Options.Access, Options.Time, Options.Notify);
         Uploads = new UploadSessions(Content, Options);
         Contents = new RepositoryContents(this);
+        Manifests = new ManifestCache(Content);
+        Quotas = new RepositoryQuotas(this);
         Space = new FreeSpace(Content.Layout.Root, Options);
         Metrics = new RegistryMetrics(Uploads);
         Events = new EventSender(Options, Metrics);
@@ -40,6 +42,8 @@ public sealed class OciRegistry : IDisposable
     internal RegistryAccess Access { get; }
     internal UploadSessions Uploads { get; }
     internal RepositoryContents Contents { get; }
+    internal ManifestCache Manifests { get; }
+    internal RepositoryQuotas Quotas { get; }
     internal FreeSpace Space { get; }
     internal RegistryMetrics Metrics { get; }
     internal EventSender Events { get; }
@@ -66,10 +70,13 @@ public sealed class OciRegistry : IDisposable
            where image.Reference.Registry == _root.Registry && (repository is null || image.Reference.Repository == repository)
            select (image.Reference, image.Record.Manifest);
 
+    /// <summary>The size of a blob that is here now and not damaged, or null. Nothing is promised.</summary>
+    internal long? TryGetSize(Digest digest) => Damaged.ContainsKey(digest) ? null : Content.TryGetSize(digest);
+
     /// <summary>The size of a blob that is here and can be relied on: it stays for a while. Null: it is not.</summary>
     internal async ValueTask<long?> FindBlobAsync(Digest digest, CancellationToken cancellationToken)
     {
-        if (Damaged.ContainsKey(digest) || Content.TryGetSize(digest) is not { } size)
+        if (TryGetSize(digest) is not { } size)
         {
             return null;
         }

@@ -21,10 +21,11 @@ public sealed class RegistryCertificate
 
     private readonly ReloadedFile<SslServerAuthenticationOptions> _current;
 
-    private RegistryCertificate(string certificateFile, string keyFile, TimeProvider time, Action<string>? notify)
+    private RegistryCertificate(string certificateFile, string keyFile, string? clientAuthorityFile, TimeProvider time, Action<string>? notify)
     {
         CertificateFile = certificateFile;
-        _current = new([certificateFile, keyFile], () => Load(certificateFile, keyFile), time, notify);
+        string[] files = clientAuthorityFile is null ? [certificateFile, keyFile] : [certificateFile, keyFile, clientAuthorityFile];
+        _current = new(files, () => Load(certificateFile, keyFile, clientAuthorityFile), time, notify);
     }
 
     /// <summary>Where the certificate is: what clients need to trust it.</summary>
@@ -42,18 +43,18 @@ public sealed class RegistryCertificate
         {
             return options.IsOwn
                 ? throw new StrataException(ErrorKind.Invalid, "TLS: a certificate is given, and one is to be made") { Hint = "leave out --lan, or --tls-cert" }
-                : new RegistryCertificate(file, options.KeyFile ?? file, time, notify);
+                : new RegistryCertificate(file, options.KeyFile ?? file, options.ClientAuthorityFile, time, notify);
         }
         if (!options.IsOwn)
         {
-            throw new StrataException(ErrorKind.Invalid, "TLS: a key without a certificate") { Hint = "say --tls-cert FILE" };
+            throw new StrataException(ErrorKind.Invalid, $"TLS: a {(options.KeyFile is null ? "clients' authority" : "key")} without a certificate") { Hint = "say --tls-cert FILE" };
         }
         string folder = Path.Combine(root, OwnFolder), certificate = Path.Combine(folder, OwnCertificate), key = Path.Combine(folder, OwnKey);
         if (!File.Exists(certificate) || !File.Exists(key))
         {
             Make(folder, certificate, key, time);
         }
-        RegistryCertificate own = new(certificate, key, time, notify);
+        RegistryCertificate own = new(certificate, key, options.ClientAuthorityFile, time, notify);
         own.WarnOfNewAddresses(notify);
         return own;
     }
@@ -64,7 +65,7 @@ public sealed class RegistryCertificate
             .SelectMany(i => i.GetIPProperties().UnicastAddresses).Select(a => a.Address)
             .Where(a => !IPAddress.IsLoopback(a) && !a.IsIPv6LinkLocal && a.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6).Distinct()];
 
-    private static SslServerAuthenticationOptions Load(string certificateFile, string keyFile)
+    private static SslServerAuthenticationOptions Load(string certificateFile, string keyFile, string? clientAuthorityFile)
     {
         try
         {
@@ -73,17 +74,42 @@ public sealed class RegistryCertificate
             using X509Certificate2 ephemeral = X509Certificate2.CreateFromPem(Encoding.ASCII.GetString(ServerFiles.Read(certificateFile)), Encoding.ASCII.GetString(ServerFiles.Read(keyFile)));
             X509Certificate2 leaf = X509CertificateLoader.LoadPkcs12(ephemeral.Export(X509ContentType.Pkcs12), null);
             X509Certificate2Collection between = [.. chain.Skip(1)];
-            return new SslServerAuthenticationOptions
+            SslServerAuthenticationOptions loaded = new()
             {
                 ServerCertificateContext = SslStreamCertificateContext.Create(leaf, between, offline: true),
                 EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
                 ApplicationProtocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11],
             };
+            if (clientAuthorityFile is not null)
+            {
+                DemandClients(loaded, clientAuthorityFile);
+            }
+            return loaded;
         }
         catch (Exception e) when (e is CryptographicException or ArgumentException)
         {
             throw new StrataException(ErrorKind.Invalid, $"TLS: {certificateFile} and {keyFile}: {e.Message}", e) { Hint = "it takes PEM: the certificate first, those between it and its root after it, and the key" };
         }
+    }
+
+    // A client without a certificate of these authorities does not get past the handshake.
+    private static void DemandClients(SslServerAuthenticationOptions options, string file)
+    {
+        X509ChainPolicy policy = new() { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
+        try
+        {
+            policy.CustomTrustStore.ImportFromPem(Encoding.ASCII.GetString(ServerFiles.Read(file)));
+        }
+        catch (CryptographicException e)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"TLS: {file}: {e.Message}", e);
+        }
+        if (policy.CustomTrustStore.Count == 0)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"TLS: {file}: no certificate is in it") { Hint = "it takes PEM: the certificates of the authorities that vouch for clients" };
+        }
+        options.ClientCertificateRequired = true;
+        options.CertificateChainPolicy = policy;
     }
 
     private static void Make(string folder, string certificateFile, string keyFile, TimeProvider time)

@@ -44,6 +44,8 @@ public static class RegistryEndpoints
     private static async Task RunAsync(OciRegistry registry, HttpContext context, string resource, Func<OciRegistry, HttpContext, Task> handle)
     {
         long start = Stopwatch.GetTimestamp();
+        ActivityContext? parent = RegistryTrace.Parent(context);
+        Activity? span = RegistryTrace.Begin(context, parent);
         bool isAnswered = false;
         try
         {
@@ -56,10 +58,13 @@ public static class RegistryEndpoints
             bool isCut = !isAnswered || context.RequestAborted.IsCancellationRequested;
             int status = isCut ? ClientClosedRequest : context.Response.StatusCode;
             long bytes = isCut || HttpMethods.IsHead(context.Request.Method) ? 0 : context.Response.ContentLength ?? 0;
-            registry.Metrics.Answered(context.Request.Method, resource.Length > 0 ? resource : context.Features.Get<RequestNote>()?.Resource ?? "other", status, elapsed);
+            RequestNote? note = context.Features.Get<RequestNote>();
+            string what = resource.Length > 0 ? resource : note?.Resource ?? "other";
+            registry.Metrics.Answered(context.Request.Method, what, status, elapsed);
             registry.Metrics.Add(RegistryMetrics.BytesSent, bytes);
-            registry.Options.AccessLog?.Write(new AccessLine(context.Connection.RemoteIpAddress?.ToString() ?? "-", context.Features.Get<RequestNote>()?.Identity.User,
-                context.Request.Method, context.Request.Path.Value ?? "", status, bytes, elapsed));
+            RegistryTrace.End(span, context, what, note?.Identity.User, status, bytes);
+            registry.Options.AccessLog?.Write(new AccessLine(context.Connection.RemoteIpAddress?.ToString() ?? "-", note?.Identity.User,
+                context.Request.Method, context.Request.Path.Value ?? "", status, bytes, elapsed) { Trace = (span?.Context ?? parent)?.TraceId.ToString() });
         }
     }
 
@@ -67,6 +72,7 @@ public static class RegistryEndpoints
     {
         try
         {
+            DemandOneLength(context);
             await handle(registry, context);
         }
         catch (RegistryFault fault)
@@ -88,6 +94,18 @@ public static class RegistryEndpoints
         catch (BadHttpRequestException e)
         {
             await RegistryFaults.WriteAsync(context, e.StatusCode, e.StatusCode == 413 ? DistributionCodes.SizeInvalid : DistributionCodes.Unknown, e.Message);
+        }
+    }
+
+    // A body of two lengths is how a request is smuggled past who reads the other one (RFC 9112 §6.1). Kestrel puts the length it ignores under this name.
+    private static void DemandOneLength(HttpContext context)
+    {
+        IHeaderDictionary headers = context.Request.Headers;
+        if (headers.TransferEncoding.Count > 0 && (headers.ContentLength is not null || headers.ContainsKey("X-Content-Length")))
+        {
+            headers = context.Response.Headers;
+            headers.Connection = "close";
+            throw new RegistryFault(400, DistributionCodes.Unsupported, "a request has a length or comes in chunks, not both");
         }
     }
 

@@ -36,8 +36,7 @@ internal sealed class RegistryMetrics : IDisposable
 
     public void Answered(string method, string resource, int status, TimeSpan elapsed)
     {
-        // What a stranger calls a method is no label.
-        string known = method is "GET" or "HEAD" or "PUT" or "POST" or "PATCH" or "DELETE" ? method : "other";
+        string known = KnownMethod(method);
         _answers.AddOrUpdate((known, resource, status), 1, (_, count) => count + 1);
         int bucket = 0;
         while (bucket < s_bounds.Length && elapsed.TotalSeconds > s_bounds[bucket])
@@ -53,6 +52,9 @@ internal sealed class RegistryMetrics : IDisposable
             _durations.Record(elapsed.TotalSeconds, tags);
         }
     }
+
+    /// <summary>What a stranger calls a method is no label.</summary>
+    public static string KnownMethod(string method) => method is "GET" or "HEAD" or "PUT" or "POST" or "PATCH" or "DELETE" ? method : "other";
 
     public void Add(string name, long count = 1) => _counts.AddOrUpdate(name, count, (_, sum) => sum + count);
 

@@ -72,6 +72,8 @@ public sealed class RegistryServer : IAsyncDisposable
 
     private static WebApplication Build(IPEndPoint endpoint, RegistryCertificate? certificate)
     {
+        // A line ends with CRLF: what takes a bare LF for an end reads another request than who does not (RFC 9112 §2.2, §11.2).
+        AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = s_drain);

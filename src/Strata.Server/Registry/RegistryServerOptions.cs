@@ -24,6 +24,9 @@ public sealed record RegistryServerOptions
     /// <summary>Most bytes of one blob; null: what the disk holds. More is answered with 413.</summary>
     public long? MaxBlobBytes { get; init; }
 
+    /// <summary>The most bytes of a repository, by pattern; the first that fits counts. More is answered with 413.</summary>
+    public IReadOnlyList<RepositoryQuota> Quotas { get; init; } = [];
+
     /// <summary>Percent of the store's disk that uploads leave free; less is answered with 507.</summary>
     public double FreeFloorPercent { get; init; } = 5;
 
@@ -94,6 +97,9 @@ public sealed record RegistryTlsOptions
 
     /// <summary>PEM: its key; null: it is in the certificate's file.</summary>
     public string? KeyFile { get; init; }
+
+    /// <summary>PEM: only clients with a certificate of one of these authorities are let in; null: all are. Read again when it changes.</summary>
+    public string? ClientAuthorityFile { get; init; }
 
     /// <summary>A certificate is made, once, for this machine's addresses, and kept in the store.</summary>
     public bool IsOwn { get; init; }

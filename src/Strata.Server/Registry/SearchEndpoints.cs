@@ -33,6 +33,19 @@ internal static class SearchEndpoints
         await RegistryAnswers.WriteAsync(context, new RegistrySearchAnswer(term, found.Count, pages, page, size, shown), RegistryServerJson.Default.RegistrySearchAnswer);
     }
 
+    // docker search writes it to a terminal as it is: what steers terminals or turns lines around is a blank.
+    private static string Shown(string description)
+    {
+        const int Most = 512;
+        char[] shown = description.Length > Most ? description[..Most].ToCharArray() : description.ToCharArray();
+        for (int i = 0; i < shown.Length; i++)
+        {
+            bool isShown = char.IsSurrogate(shown[i]) || char.GetUnicodeCategory(shown[i]) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
+            shown[i] = isShown ? shown[i] : ' ';
+        }
+        return new string(shown);
+    }
+
     private static int ReadNumber(HttpContext context, string name, int otherwise)
     {
         string? text = context.Request.Query[name];
@@ -62,7 +75,7 @@ internal static class SearchEndpoints
                 : 4;
             if (rank < 4)
             {
-                found.Add((rank, new RegistrySearchResult(name, description, 0, IsOfficial: false, IsAutomated: false)));
+                found.Add((rank, new RegistrySearchResult(name, Shown(description), 0, IsOfficial: false, IsAutomated: false)));
             }
         }
         return [.. found.OrderBy(f => f.Rank).ThenBy(f => f.Result.Name, StringComparer.Ordinal).Select(f => f.Result)];

@@ -1,7 +1,5 @@
-using System.Buffers;
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
@@ -12,8 +10,6 @@ namespace Strata.Server.Registry;
 internal static class UploadEndpoints
 {
     private const string BlobType = "application/octet-stream";
-    private const int ChunkBytes = 128 << 10;
-    private const long LookBytes = 64 << 20; // so often an upload looks whether the disk still has room
 
     public static async Task StartAsync(OciRegistry registry, HttpContext context, RegistryRoute route, RegistryIdentity identity)
     {
@@ -26,14 +22,14 @@ internal static class UploadEndpoints
         if (query.TryGetValue("digest", out Microsoft.Extensions.Primitives.StringValues whole))
         {
             Digest digest = ParseDigest(whole);
-            registry.Space.Demand(context.Request.ContentLength ?? 0);
+            await DemandSpaceAsync(registry, context, route, 0, digest);
             await using BlobWriter writer = registry.Content.CreateWriter();
-            await CopyBodyAsync(registry, context, writer);
+            await UploadBody.CopyAsync(registry, context, writer);
             await CommitAsync(registry, writer, digest, context.RequestAborted);
             Created(registry, context, route, digest);
             return;
         }
-        registry.Space.Demand(0);
+        await DemandSpaceAsync(registry, context, route, 0);
         Accepted(context, route, registry.Uploads.Start(route.Repository, identity.User), StatusCodes.Status202Accepted);
     }
 
@@ -47,8 +43,8 @@ internal static class UploadEndpoints
     {
         using HeldUpload held = await registry.Uploads.HoldAsync(route.Repository, route.Last, identity.User, context.RequestAborted);
         CheckRange(context, route, held.Session);
-        registry.Space.Demand(context.Request.ContentLength ?? 0);
-        await CopyBodyAsync(registry, context, held.Session.Writer);
+        await DemandSpaceAsync(registry, context, route, held.Session.Writer.Length);
+        await AppendBodyAsync(registry, context, held.Session);
         Accepted(context, route, held.Session, StatusCodes.Status202Accepted);
     }
 
@@ -57,8 +53,8 @@ internal static class UploadEndpoints
         Digest digest = ParseDigest(context.Request.Query["digest"]);
         using HeldUpload held = await registry.Uploads.HoldAsync(route.Repository, route.Last, identity.User, context.RequestAborted);
         CheckRange(context, route, held.Session);
-        registry.Space.Demand(context.Request.ContentLength ?? 0);
-        await CopyBodyAsync(registry, context, held.Session.Writer);
+        await DemandSpaceAsync(registry, context, route, held.Session.Writer.Length, digest);
+        await AppendBodyAsync(registry, context, held.Session);
         // A wrong digest may be the request's fault: the bytes stay, and can be asked for again by their right one.
         await CommitAsync(registry, held.Session.Writer, digest, context.RequestAborted);
         await registry.Uploads.RemoveAsync(held.Session);
@@ -119,42 +115,26 @@ internal static class UploadEndpoints
         }
     }
 
-    // Layers may have any size; the server's limit is for documents. What arrived before a client went away stays: it is told where to go on.
-    private static async ValueTask CopyBodyAsync(OciRegistry registry, HttpContext context, BlobWriter writer)
+    private static ValueTask DemandSpaceAsync(OciRegistry registry, HttpContext context, RegistryRoute route, long before, Digest? digest = null)
     {
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-        {
-            limit.MaxRequestBodySize = null;
-        }
-        long most = registry.Options.MaxBlobBytes ?? long.MaxValue, before = writer.Length;
-        if (context.Request.ContentLength > most - before)
-        {
-            throw TooLarge(most);
-        }
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
-        try
-        {
-            for (int read; (read = await context.Request.Body.ReadAsync(buffer.AsMemory(0, ChunkBytes), context.RequestAborted)) > 0;)
-            {
-                if (writer.Length + read > most)
-                {
-                    throw TooLarge(most);
-                }
-                await writer.WriteAsync(buffer.AsMemory(0, read), context.RequestAborted);
-                if ((writer.Length & ~(LookBytes - 1)) != ((writer.Length - read) & ~(LookBytes - 1)))
-                {
-                    registry.Space.Demand(0);
-                }
-            }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-            registry.Metrics.Add(RegistryMetrics.BytesReceived, writer.Length - before);
-        }
+        long bytes = context.Request.ContentLength ?? 0;
+        registry.Space.Demand(bytes);
+        return registry.Quotas.DemandAsync(route.Repository, digest, before + bytes, context.RequestAborted);
     }
 
-    private static RegistryFault TooLarge(long most) => new(413, DistributionCodes.SizeInvalid, $"a blob has at most {most} bytes here");
+    // After a write that failed nobody knows how much of it is in the file: such an upload is begun anew.
+    private static async Task AppendBodyAsync(OciRegistry registry, HttpContext context, UploadSession session)
+    {
+        try
+        {
+            await UploadBody.CopyAsync(registry, context, session.Writer);
+        }
+        catch (LinuxException)
+        {
+            await registry.Uploads.RemoveAsync(session);
+            throw;
+        }
+    }
 
     // Chunks come in order. distribution-spec: an out-of-order chunk is answered with 416, and where the upload stands.
     private static void CheckRange(HttpContext context, RegistryRoute route, UploadSession session)

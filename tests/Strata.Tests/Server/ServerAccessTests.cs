@@ -61,6 +61,17 @@ public sealed class ServerAccessTests
         Assert.Equal(200, (await registry.SendAsync("GET", "/v2/", null, s_alice)).Status);
     }
 
+    [Fact]
+    public async Task What_a_hash_would_not_look_at_is_no_part_of_a_password()
+    {
+        // Of 72 times an a: longer ones have the same.
+        const string Hash = "$2b$04$abcdefghijklmnopqrstuuBzzIgyKkz7xMWYSzkIjUSnxEQFQ0WNe";
+        await using TestRegistry registry = await TestRegistry.StartAsync(root => new RegistryServerOptions { Access = new RegistryAccessOptions { HtpasswdFile = TestRegistry.Write(root, "p", TestRegistry.Passwords + "dave:" + Hash + "\n") } });
+        Assert.Equal(200, (await registry.SendAsync("GET", "/v2/", null, TestRegistry.Basic("dave", new string('a', 72)))).Status);
+        Assert.Equal(401, (await registry.SendAsync("GET", "/v2/", null, TestRegistry.Basic("dave", new string('a', 73)))).Status);
+        Assert.Equal(401, (await registry.SendAsync("GET", "/v2/", null, TestRegistry.Basic("alice", "secret\0more"))).Status);
+    }
+
     [Theory]
     [InlineData("bob:{SHA}2kuSN7rMzfGcB2DKt67EqDWQELA=")]
     [InlineData("bob:$apr1$abcdefgh$abcdefghijklmnopqrstuv")]
