@@ -26,10 +26,13 @@ internal sealed class CommandContext : IDisposable
     internal static TimeProvider Time => TimeProvider.System;
 
     /// <summary>The engine; opening it makes the store where it is missing.</summary>
-    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line), Registries = Answers is null ? null : new RegistryOptions { OnWait = TellWait, Answers = Answers } });
+    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line), Registries = Answers is null && !ForeignLayers ? null : new RegistryOptions { OnWait = TellWait, Answers = Answers, ForeignLayers = ForeignLayers } });
 
     /// <summary>Told of every answer of a registry; set before the engine is asked for.</summary>
     internal IProgress<RegistryAnswer>? Answers { get; set; }
+
+    /// <summary>Whether layers are fetched from where a manifest says; set before the engine is asked for.</summary>
+    internal bool ForeignLayers { get; set; }
 
     /// <summary>The way to registries, for commands that need no store.</summary>
     internal RegistryClient Registries => _registries ??= new RegistryClient(new RegistryOptions { OnWait = TellWait });

@@ -110,10 +110,10 @@ internal static class CommandTable
 
     private static CommandEntry? TryCreateRegistry(string name) => name switch
     {
-        "login" => new(name, LoginCommand.Create, "Log in to a registry", "strata login registry.example.com:5000", "cat password.txt | strata login -u me --password-stdin registry.example.com") { Group = "Registries" },
+        "login" => new(name, LoginCommand.Create, "Log in to a registry", "strata login registry.example.com:5000", "cat password.txt | strata login -u me --password-stdin registry.example.com", "strata login --pin sha256:FINGERPRINT 192.168.1.10:5000") { Group = "Registries" },
         "logout" => new(name, LoginCommand.CreateLogout, "Forget the password of a registry", "strata logout registry.example.com:5000") { Group = "Registries" },
         "search" => new(name, SearchCommand.Create, "Find images at a registry", "strata search nginx", "strata search 127.0.0.1:5000/ngi", "strata search --registry 127.0.0.1:5000 ngi") { Group = "Registries" },
-        "copy" => new(name, CopyCommand.Create, "Copy an image from a registry, layout or archive to another", "strata copy debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy --all debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy 127.0.0.1:5000/app:1 oci:./layout:1") { Group = "Registries" },
+        "copy" => new(name, CopyCommand.Create, "Copy an image from a registry, layout or archive to another", "strata copy debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy --all --referrers debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy 127.0.0.1:5000/app:1 oci:./layout:1") { Group = "Registries" },
         "sync" => new(name, CopyCommand.CreateSync, "Make repositories at a registry like others", "strata sync mirror.toml", "strata sync --delete --dry-run mirror.toml") { Group = "Registries" },
         "tags" => new(name, RemoteCommand.CreateTags, "List the tags of a repository at a registry", "strata tags 127.0.0.1:5000/app") { Group = "Registries" },
         "manifest" => new(name, RemoteCommand.CreateManifest, "Print documents as a registry has them", "strata manifest inspect 127.0.0.1:5000/app:1", "strata manifest inspect --platform linux/arm64 debian:bookworm") { Group = "Registries" },

@@ -19,6 +19,10 @@ public sealed partial class Engine
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(destination);
         options ??= new();
+        if (options.Referrers && (source.Kind, destination.Kind) != (ImagePlaceKind.Registry, ImagePlaceKind.Registry))
+        {
+            throw new StrataException(ErrorKind.Unsupported, $"copy {source} to {destination}: what refers to an image is copied from registry to registry only") { Hint = "leave --referrers away" };
+        }
         // Archives go by way of a store of their own, which is gone at the end, and with its process should that be killed.
         string temporary = Layout.NewIngestPath("copy");
         try
@@ -88,10 +92,14 @@ public sealed partial class Engine
 
     private async ValueTask SendAsync(ImagePlace source, IContentSource from, ImageReference to, Descriptor root, ImageCopyOptions options, CancellationToken cancellationToken)
     {
-        RemoteRepository remote = Registries.GetRepository(to);
         bool isNear = source.Reference is { } reference && reference.Registry == to.Registry && reference.Repository != to.Repository;
-        IContentSink sink = isNear ? new MountingSink(remote, source.Reference!.Repository) : remote;
-        await ContentCopier.CopyAsync(from, sink, root, new CopyOptions { Parallelism = options.Parallelism, Progress = options.Progress }, cancellationToken).ConfigureAwait(false);
+        RemoteRepository remote = Registries.GetRepository(to, isNear ? _ => source.Reference!.Repository : null);
+        CopyOptions copy = new() { Parallelism = options.Parallelism, Progress = options.Progress, LeavesForeign = !options.ForeignLayers };
+        await ContentCopier.CopyAsync(from, remote, root, copy, cancellationToken).ConfigureAwait(false);
+        if (options.Referrers)
+        {
+            await new ReferrerCopy((RemoteRepository)from, remote, copy).RunAsync(root, cancellationToken).ConfigureAwait(false);
+        }
         if (to.Tag is { } tag)
         {
             await remote.TagAsync(root, tag, cancellationToken).ConfigureAwait(false);
@@ -129,16 +137,6 @@ public sealed partial class Engine
             File.Delete(aside);
         }
     }
-
-    /// <summary>A repository that takes blobs from another one of its registry, where that lets it.</summary>
-    private sealed class MountingSink(RemoteRepository remote, string from) : IContentSink
-    {
-        public async ValueTask<bool> ContainsAsync(Descriptor descriptor, CancellationToken cancellationToken = default)
-            => await remote.ContainsAsync(descriptor, cancellationToken).ConfigureAwait(false)
-                || (!MediaTypes.IsDocument(descriptor.MediaType) && await remote.TryMountAsync(descriptor, from, cancellationToken).ConfigureAwait(false));
-
-        public ValueTask WriteAsync(Descriptor descriptor, Stream content, CancellationToken cancellationToken = default) => remote.WriteAsync(descriptor, content, cancellationToken);
-    }
 }
 
 /// <summary>How to copy an image.</summary>
@@ -152,4 +150,8 @@ public sealed record ImageCopyOptions
     public int Parallelism { get; init; } = 4;
     /// <summary>Told as bytes move.</summary>
     public IProgress<TransferProgress>? Progress { get; init; }
+    /// <summary>Also what refers to it: signatures, bills of materials and other artifacts, and what refers to those. Between registries only.</summary>
+    public bool Referrers { get; init; }
+    /// <summary>Also layers that say themselves where they are to be had: most often they must not be handed on.</summary>
+    public bool ForeignLayers { get; init; }
 }

@@ -16,10 +16,11 @@ public sealed partial class Engine
         Descriptor named = await Images.ResolveAsync(reference, cancellationToken).ConfigureAwait(false);
         Images.NoteUse(reference, named.Digest);
         Descriptor root = await WholeAsync(reference, named, options.Platform, cancellationToken).ConfigureAwait(false);
-        RemoteRepository remote = Registries.GetRepository(reference);
+        IReadOnlyDictionary<Digest, string> elsewhere = await FindInOtherRepositoriesAsync(reference, cancellationToken).ConfigureAwait(false);
+        RemoteRepository remote = Registries.GetRepository(reference, digest => elsewhere.GetValueOrDefault(digest));
         try
         {
-            CopyOptions copy = new() { Parallelism = options.Parallelism, Progress = options.Progress };
+            CopyOptions copy = new() { Parallelism = options.Parallelism, Progress = options.Progress, LeavesForeign = !options.ForeignLayers };
             await ContentCopier.CopyAsync(Content, remote, root, copy, cancellationToken).ConfigureAwait(false);
             if (reference.Tag is { } tag)
             {
@@ -34,6 +35,24 @@ public sealed partial class Engine
             };
         }
         return new PushResult(reference, root) { IsPartOfIndex = root.Digest != named.Digest };
+    }
+
+    // Layers of images that are named after other repositories of the same registry: it may have them from there. Where it has not, nothing is lost.
+    private async ValueTask<IReadOnlyDictionary<Digest, string>> FindInOtherRepositoriesAsync(ImageReference reference, CancellationToken cancellationToken)
+    {
+        var found = new Dictionary<Digest, string>();
+        foreach (NamedImage image in Images.List().Where(i => i.Reference.Registry == reference.Registry && i.Reference.Repository != reference.Repository))
+        {
+            if (MediaTypes.IsManifest(image.Record.Manifest.MediaType) && Content.TryGetSize(image.Record.Manifest.Digest) is not null)
+            {
+                ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(image.Record.Manifest, cancellationToken).ConfigureAwait(false), image.Record.Manifest.MediaType);
+                foreach (Descriptor layer in manifest.Layers)
+                {
+                    found.TryAdd(layer.Digest, image.Reference.Repository);
+                }
+            }
+        }
+        return found;
     }
 
     private static bool IsOfficial(ImageReference reference)
@@ -67,6 +86,8 @@ public sealed record PushOptions
     public int Parallelism { get; init; } = 4;
     /// <summary>Told as bytes move.</summary>
     public IProgress<TransferProgress>? Progress { get; init; }
+    /// <summary>Also sends layers that say themselves where they are to be had: most often they must not be handed on.</summary>
+    public bool ForeignLayers { get; init; }
 }
 
 /// <summary>What was pushed.</summary>

@@ -15,15 +15,22 @@ internal static class CopyCommand
         Argument<string> destination = Options.One("DESTINATION", "as SOURCE");
         Option<bool> all = Options.Flag("--all", "all platforms, and the index that lists them", "-a");
         Option<string?> platform = Options.Value("--platform", "OS/ARCH", "the image for another platform");
+        Option<bool> referrers = Options.Flag("--referrers", "also what refers to it: signatures, bills of materials, other artifacts");
+        Option<bool> foreign = Options.Flag("--foreign-layers", "also layers that say themselves where they are to be had");
         Option<bool> quiet = Options.Flag("--quiet", "print nothing but errors", "-q");
-        var command = new Command("copy") { source, destination, all, platform, quiet };
+        var command = new Command("copy") { source, destination, all, platform, referrers, foreign, quiet };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             if (parsed.GetValue(all) && parsed.GetValue(platform) is not null)
             {
                 throw new StrataException(ErrorKind.Invalid, "--all and --platform exclude each other");
             }
-            var options = new ImageCopyOptions { AllPlatforms = parsed.GetValue(all), Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null };
+            context.ForeignLayers = parsed.GetValue(foreign);
+            var options = new ImageCopyOptions
+            {
+                AllPlatforms = parsed.GetValue(all), Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null,
+                Referrers = parsed.GetValue(referrers), ForeignLayers = context.ForeignLayers,
+            };
             using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
             live?.Add($"Copying {parsed.GetValue(source)}");
             Descriptor copied = await context.Engine.CopyAsync(ImagePlace.Parse(parsed.GetValue(source)!), ImagePlace.Parse(parsed.GetValue(destination)!), options, cancellationToken);

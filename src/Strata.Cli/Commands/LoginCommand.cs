@@ -17,10 +17,15 @@ internal static class LoginCommand
         Option<string?> user = Options.Value("--username", "NAME", "user name", "-u");
         Option<string?> password = Options.Value("--password", "PASSWORD", "password; others see it in the list of processes", "-p");
         Option<bool> standardInput = Options.Flag("--password-stdin", "read the password from standard input");
-        var command = new Command("login") { server, user, password, standardInput };
+        Option<string?> pin = Options.Value("--pin", "FINGERPRINT", "trust exactly the certificate with this fingerprint (sha256:…), whoever vouches for it");
+        var command = new Command("login") { server, user, password, standardInput, pin };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var asked = new Asked(LoginFile.KeyOf(parsed.GetValue(server)), parsed.GetValue(user), parsed.GetValue(password), parsed.GetValue(standardInput));
+            if (parsed.GetValue(pin) is { } fingerprint && await PinAsync(context, asked, fingerprint, cancellationToken))
+            {
+                return 0;
+            }
             await LogInAsync(context, asked, cancellationToken);
             return 0;
         });
@@ -30,10 +35,15 @@ internal static class LoginCommand
     internal static Command CreateLogout(CommandContext context)
     {
         Argument<string?> server = Options.Maybe("SERVER", "host and port of the registry; Docker Hub where none is given");
-        var command = new Command("logout") { server };
+        Option<bool> pin = Options.Flag("--pin", "forget which certificate is trusted, too");
+        var command = new Command("logout") { server, pin };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string key = LoginFile.KeyOf(parsed.GetValue(server));
+            if (parsed.GetValue(pin) && await PinFile.OfUser().SetAsync(LoginFile.RegistryOf(key), null, cancellationToken))
+            {
+                context.Out.WriteLine($"Removing the pinned certificate of {LoginFile.RegistryOf(key)}");
+            }
             bool wasThere = await LoginFile.OfUser().RemoveAsync(key, cancellationToken);
             context.Out.WriteLine(wasThere ? $"Removing login credentials for {key}" : $"Not logged in to {key}");
             return 0;
@@ -44,6 +54,25 @@ internal static class LoginCommand
     private sealed record Asked(string Key, string? User, string? Password, bool FromStandardInput)
     {
         internal string Registry => LoginFile.RegistryOf(Key);
+    }
+
+    // Kept only when the server has shown that certificate. Answers whether that was all there was to do: a registry that asks for no password needs no login.
+    private static async Task<bool> PinAsync(CommandContext context, Asked asked, string fingerprint, CancellationToken cancellationToken)
+    {
+        var tls = new Dictionary<string, TlsFiles> { [asked.Registry] = new() { Pin = PinFile.Normalize(fingerprint) } };
+        using var client = new RegistryClient(new RegistryOptions { Configuration = RegistryConfiguration.Empty with { Tls = tls }, Credentials = CredentialStore.Empty });
+        bool isOpen = true;
+        try
+        {
+            await client.PingAsync(asked.Registry, cancellationToken);
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.Unauthenticated)
+        {
+            isOpen = false;
+        }
+        await PinFile.OfUser().SetAsync(asked.Registry, fingerprint, cancellationToken);
+        context.Out.WriteLine($"Pinned {PinFile.Normalize(fingerprint)} for {asked.Registry}");
+        return isOpen && asked is { User: null, Password: null, FromStandardInput: false };
     }
 
     private static async Task LogInAsync(CommandContext context, Asked asked, CancellationToken cancellationToken)

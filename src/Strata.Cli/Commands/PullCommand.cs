@@ -16,9 +16,11 @@ internal static class PullCommand
         Option<bool> quiet = Options.Flag("--quiet", "only the full name", "-q");
         Option<string?> platform = Options.Value("--platform", "OS/ARCH", "for another platform");
         Option<bool> verbose = Options.Flag("--verbose", "each request to a registry or mirror, and its answer, on standard error", "-v");
-        var command = new Command("pull") { name, quiet, platform, verbose };
+        Option<bool> foreign = Options.Flag("--foreign-layers", "fetch layers that the registry lacks from where the image says they are");
+        var command = new Command("pull") { name, quiet, platform, verbose, foreign };
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            context.ForeignLayers = parsed.GetValue(foreign);
             context.Answers = parsed.GetValue(verbose) ? new AnswerLines(context.Error) : null;
             ImageReference reference = ImageReference.Parse(parsed.GetValue(name)!);
             bool silent = parsed.GetValue(quiet);
@@ -51,7 +53,8 @@ internal static class PullCommand
     {
         Argument<string> name = Options.One("IMAGE", "name; its first part is the registry");
         Option<bool> quiet = Options.Flag("--quiet", "print nothing but errors", "-q");
-        var command = new Command("push") { name, quiet };
+        Option<bool> foreign = Options.Flag("--foreign-layers", "also push layers that say themselves where they are to be had");
+        var command = new Command("push") { name, quiet, foreign };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             ImageReference reference = ImageReference.Parse(parsed.GetValue(name)!);
@@ -62,7 +65,7 @@ internal static class PullCommand
             }
             using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
             live?.Add($"Pushing {reference.Familiar}");
-            var options = new PushOptions { Progress = parsed.GetValue(quiet) ? null : new LayerLines(context.Out, live, "Pushing", "Layer already exists", "Pushed") };
+            var options = new PushOptions { ForeignLayers = parsed.GetValue(foreign), Progress = parsed.GetValue(quiet) ? null : new LayerLines(context.Out, live, "Pushing", "Layer already exists", "Pushed") };
             PushResult result = await context.Engine.PushAsync(reference, options, cancellationToken);
             live?.Dispose();
             if (!parsed.GetValue(quiet))
@@ -113,7 +116,7 @@ internal static class PullCommand
                 {
                     return;
                 }
-                string line = $"{name}: {(value.State == TransferState.AlreadyThere ? there : done)}";
+                string line = $"{name}: {value.State switch { TransferState.AlreadyThere => there, TransferState.Mounted => "Mounted", TransferState.LeftOut => "Skipped foreign layer", _ => done }}";
                 if (live is null)
                 {
                     Write(line);

@@ -140,7 +140,8 @@ internal static class RegistryCommand
         string certificate = server.Certificate!.CertificateFile;
         output.WriteLine($"certificate  {certificate}");
         output.WriteLine($"fingerprint  {server.Certificate.Fingerprint}");
-        output.WriteLine($"docker       copy the certificate to /etc/docker/certs.d/{host}/ca.crt (strata reads it there too)");
+        output.WriteLine($"strata       strata login --pin {server.Certificate.Fingerprint} {host}");
+        output.WriteLine($"docker       copy the certificate to /etc/docker/certs.d/{host}/ca.crt");
         output.WriteLine($"podman       copy the certificate to /etc/containers/certs.d/{host}/ca.crt (skopeo, buildah too)");
         output.WriteLine($"curl         curl --cacert tls.crt https://{host}/v2/");
         if (access is not { HtpasswdFile: not null } and not { TokenKeyFile: not null })

@@ -1,5 +1,7 @@
 using System.Text;
+using Strata.Cli.Output;
 using Strata.Cli.Syntax;
+using Strata.Distribution;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -50,7 +52,28 @@ internal static class RemoteCommand
             }
             return 0;
         });
-        return new Command("manifest") { inspect };
+        return new Command("manifest") { inspect, CreateReferrers(context) };
+    }
+
+    private static Command CreateReferrers(CommandContext context)
+    {
+        Argument<string> name = Options.One("IMAGE", "name at a registry");
+        Option<string?> type = Options.Value("--type", "TYPE", "only artifacts of a type");
+        var command = new Command("referrers", "List what refers to an image at a registry: signatures, bills of materials, other artifacts") { name, type };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            ImageReference reference = ImageReference.Parse(parsed.GetValue(name));
+            RemoteRepository repository = context.Registries.GetRepository(reference);
+            Digest subject = reference.Digest ?? (await repository.ResolveAsync(reference.Tag!, cancellationToken)).Digest;
+            var table = new Table("DIGEST", "TYPE", "SIZE");
+            foreach (Descriptor referrer in await repository.ListReferrersAsync(subject, parsed.GetValue(type), cancellationToken))
+            {
+                table.Add(referrer.Digest.ToString(), SafeText.OneLine(referrer.ArtifactType ?? ""), Sizes.Human(referrer.Size));
+            }
+            table.Write(context.Out);
+            return 0;
+        });
+        return command;
     }
 
     internal static Command CreateRemove(CommandContext context)

@@ -90,29 +90,60 @@ public static class ContentCopier
             {
                 return;
             }
+            if (options.LeavesForeign && blob.IsForeign)
+            {
+                options.Progress?.Report(new TransferProgress(blob, blob.Size, TransferState.LeftOut));
+                return;
+            }
             if (await sink.ContainsAsync(blob, cancellationToken).ConfigureAwait(false))
             {
                 options.Progress?.Report(new TransferProgress(blob, blob.Size, TransferState.AlreadyThere));
                 return;
             }
-            Stream content = await source.OpenAsync(blob, cancellationToken).ConfigureAwait(false);
-            await using (content.ConfigureAwait(false))
+            bool isSent = true;
+            if (source is IResumableSource there && sink is IResumableSink far)
             {
-                var counted = new ProgressStream(content, blob, options.Progress);
+                isSent = await SendAsync(there, far, blob, cancellationToken).ConfigureAwait(false);
+            }
+            else
+            {
+                Stream content = await source.OpenAsync(blob, cancellationToken).ConfigureAwait(false);
+                var counted = new ProgressStream(content, 0, blob, options.Progress);
                 await using (counted.ConfigureAwait(false))
                 {
                     await sink.WriteAsync(blob, counted, cancellationToken).ConfigureAwait(false);
                 }
             }
-            options.Progress?.Report(new TransferProgress(blob, blob.Size, TransferState.Done));
+            options.Progress?.Report(new TransferProgress(blob, blob.Size, isSent ? TransferState.Done : TransferState.Mounted));
+        }
+
+        // The sink hashes what comes: hashing it here as well would only cost. Where it says no, whose fault it is is found out.
+        private async ValueTask<bool> SendAsync(IResumableSource there, IResumableSink far, Descriptor blob, CancellationToken cancellationToken)
+        {
+            try
+            {
+                return await far.WriteAsync(blob, OpenFromAsync, cancellationToken).ConfigureAwait(false);
+            }
+            catch (StrataException e) when (e.Kind is ErrorKind.Invalid or ErrorKind.Corrupt)
+            {
+                Stream content = await source.OpenAsync(blob, cancellationToken).ConfigureAwait(false);
+                await using (content.ConfigureAwait(false))
+                {
+                    await content.CopyToAsync(Stream.Null, cancellationToken).ConfigureAwait(false);
+                }
+                throw;
+            }
+
+            async ValueTask<Stream> OpenFromAsync(long start, CancellationToken token)
+                => new ProgressStream(await there.OpenFromAsync(blob, start, token).ConfigureAwait(false), start, blob, options.Progress);
         }
     }
 
     /// <summary>Tells as bytes pass, at most every megabyte.</summary>
-    private sealed class ProgressStream(Stream inner, Descriptor blob, IProgress<TransferProgress>? progress) : Stream
+    private sealed class ProgressStream(Stream inner, long start, Descriptor blob, IProgress<TransferProgress>? progress) : Stream
     {
         private const long StepBytes = 1 << 20;
-        private long _read, _told;
+        private long _read = start, _told = start;
 
         public override bool CanRead => true;
         public override bool CanSeek => false;
@@ -141,6 +172,12 @@ public static class ContentCopier
         public override void SetLength(long value) => throw new NotSupportedException();
         public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
+        protected override void Dispose(bool disposing)
+        {
+            inner.Dispose();
+            base.Dispose(disposing);
+        }
+
         private void Told(int read)
         {
             _read += read;
@@ -162,6 +199,8 @@ public sealed record CopyOptions
     public int Parallelism { get; init; } = 4;
     /// <summary>Told as bytes move.</summary>
     public IProgress<TransferProgress>? Progress { get; init; }
+    /// <summary>Leaves out layers that say themselves where they are to be had.</summary>
+    public bool LeavesForeign { get; init; }
 }
 
 /// <summary>How far a blob has come. <see cref="State"/> says what happens to it.</summary>
@@ -176,4 +215,8 @@ public enum TransferState
     AlreadyThere,
     /// <summary>All moved and verified.</summary>
     Done,
+    /// <summary>The other side took it from another of its repositories.</summary>
+    Mounted,
+    /// <summary>A foreign layer: whoever wants it fetches it where it says.</summary>
+    LeftOut,
 }

@@ -98,13 +98,14 @@ internal sealed class MirrorMap(RegistryConfiguration configuration, TimeProvide
     {
         string server = settings.Server is { } elsewhere ? elsewhere.Address.Authority : registry == Oci.ImageReference.DefaultRegistry ? DockerHubServer : registry;
         bool isInsecure = settings.IsInsecure || settings.Server is { IsInsecure: true };
-        // What may speak plain HTTP is asked which it speaks; everything else speaks TLS or not with us.
-        bool mayBePlain = isInsecure || Hosts.IsLoopback(server);
+        // What may speak plain HTTP is asked which it speaks; everything else, and what shows a certificate that is pinned, speaks TLS or not with us.
+        TlsFiles? tls = settings.Server is null ? configuration.FindTls(registry) : TlsOf(settings.Server);
+        bool mayBePlain = (isInsecure || Hosts.IsLoopback(server)) && tls?.Pin is null;
         RegistryEndpoint origin = settings.Server is { } there && there.Address.Scheme == Uri.UriSchemeHttp
             ? new RegistryEndpoint(registry, WithSlash(there.Address), isMirror: false, mayBePlain: true, isInsecure, isSchemeKnown: true) { IsElsewhere = there.Address.Authority != registry, Tls = TlsOf(there), Rewrite = there.Rewrite, HasOwnPath = there.HasOwnPath }
             : new RegistryEndpoint(registry, settings.Server is null ? new Uri($"https://{server}/") : WithSlash(settings.Server.Address), isMirror: false, mayBePlain, isInsecure, isSchemeKnown: !mayBePlain)
             {
-                IsElsewhere = settings.Server is not null && server != registry, Tls = settings.Server is null ? configuration.FindTls(registry) : TlsOf(settings.Server), Rewrite = settings.Server?.Rewrite, HasOwnPath = settings.Server is { HasOwnPath: true },
+                IsElsewhere = settings.Server is not null && server != registry, Tls = tls, Rewrite = settings.Server?.Rewrite, HasOwnPath = settings.Server is { HasOwnPath: true },
             };
         return
         [

@@ -13,6 +13,7 @@ namespace Strata.Distribution;
 /// ca = "/etc/ssl/example.pem"           # one, or a list
 /// client-cert = "/etc/ssl/me.pem"
 /// client-key = "/etc/ssl/me.key"
+/// pin = "sha256:…"                      # exactly this certificate, whoever vouches for it
 /// </code>
 /// or the same as JSON (<c>{"registries":{"docker.io":{"mirrors":[…]}}}</c>, also in <c>/etc/strata/registries.json</c>). <c>mirrors</c> are asked
 /// in their order before the registry itself. Docker's <c>registry-mirrors</c> (for docker.io) and <c>insecure-registries</c> may stand beside
@@ -43,6 +44,9 @@ public sealed record RegistryConfiguration
 
     internal ForeignConfiguration? Foreign { get; init; }
 
+    // Read when a server is spoken to.
+    internal Lazy<IReadOnlyDictionary<string, string>>? Pins { get; init; }
+
     /// <summary>Reads our own files. Those of other engines are read when a registry is asked for that ours do not speak of.</summary>
     /// <param name="files">Where they are; null: where they are on this machine.</param>
     /// <exception cref="StrataException">Invalid: says file, line and column.</exception>
@@ -54,7 +58,7 @@ public sealed record RegistryConfiguration
         {
             all = all.With(LoadFile(path));
         }
-        return all with { Foreign = new ForeignConfiguration(files) };
+        return all with { Foreign = new ForeignConfiguration(files), Pins = files.Pins is { } pins ? new(new PinFile(pins).Read) : null };
     }
 
     /// <summary>Reads one file.</summary>
@@ -84,7 +88,7 @@ public sealed record RegistryConfiguration
         foreach ((string registry, int offset, ConfigNode entry) in root.FindTables("registries", problems))
         {
             CheckRegistry(registry, offset, entry, problems);
-            entry.Allow(problems, "mirrors", "insecure", "ca", "client-cert", "client-key");
+            entry.Allow(problems, "mirrors", "insecure", "ca", "client-cert", "client-key", "pin");
             known.Add(registry);
             if (entry.FindTruth("insecure", problems))
             {
@@ -149,7 +153,11 @@ public sealed record RegistryConfiguration
     }
 
     /// <summary>The files for TLS with a server, or null where the system's will do.</summary>
-    internal TlsFiles? FindTls(string hostAndPort) => Tls.TryGetValue(hostAndPort, out TlsFiles? files) ? files : Foreign?.FindTls(hostAndPort);
+    internal TlsFiles? FindTls(string hostAndPort)
+    {
+        TlsFiles? found = Tls.TryGetValue(hostAndPort, out TlsFiles? files) ? files : Foreign?.FindTls(hostAndPort);
+        return Pins?.Value.TryGetValue(hostAndPort, out string? pin) == true ? (found ?? new TlsFiles()) with { Pin = pin } : found;
+    }
 
     private RegistryConfiguration With(RegistryConfiguration later)
     {
@@ -175,12 +183,24 @@ public sealed record RegistryConfiguration
             Authorities = [.. entry.FindTexts("ca", problems, mayBeOne: true).Select(n => Full(n.Text)!)],
             Certificate = Full(entry.FindText("client-cert", problems)),
             Key = Full(entry.FindText("client-key", problems)),
+            Pin = ReadPin(entry, problems),
         };
         if (files is { Key: not null, Certificate: null })
         {
             problems.Add(new ConfigProblem(entry.Find("client-key")!.Offset, "a client-key without a client-cert"));
         }
         return files;
+    }
+
+    private static string? ReadPin(ConfigNode entry, List<ConfigProblem> problems)
+    {
+        string? text = entry.FindText("pin", problems);
+        if (text is null || PinFile.TryNormalize(text, out _))
+        {
+            return text is null ? null : PinFile.Normalize(text);
+        }
+        problems.Add(new ConfigProblem(entry.Find("pin")!.Offset, $"'{text}' is not the fingerprint of a certificate", "write sha256: and 64 digits, as the registry prints them when it starts"));
+        return null;
     }
 
     private static void CheckRegistry(string registry, int offset, ConfigNode entry, List<ConfigProblem> problems)

@@ -27,6 +27,9 @@ public sealed record RegistryFiles
     /// <summary>registries.conf of Podman, Buildah and Skopeo, and the files beside it; a later one has the last word.</summary>
     public IReadOnlyList<string> ContainersRegistries { get; init; } = [];
 
+    /// <summary>Certificates that this user pinned (<see cref="PinFile"/>).</summary>
+    public string? Pins { get; init; }
+
     /// <summary>The files of this machine and user.</summary>
     public static RegistryFiles OfUser()
     {
@@ -40,6 +43,7 @@ public sealed record RegistryFiles
             Certificates = ["/etc/docker/certs.d", "/etc/containers/certs.d"],
             ContainerdHosts = "/etc/containerd/certs.d",
             ContainersRegistries = ContainersFiles(settings),
+            Pins = Path.Combine(settings, "strata", "pins"),
         };
     }
 

@@ -38,6 +38,12 @@ public sealed record RegistryOptions
     /// <summary>How long a server may take to begin its answer, and how long a download may stand still.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>
+    /// Whether layers that a registry lacks are fetched from the addresses that their manifest names (foreign layers). Whoever wrote the manifest chose
+    /// them: off, such a layer fails the pull.
+    /// </summary>
+    public bool ForeignLayers { get; init; }
+
     /// <summary>Told of every answer: which server, how long it took. For <c>--verbose</c>.</summary>
     public IProgress<RegistryAnswer>? Answers { get; init; }
 

@@ -12,13 +12,16 @@ public sealed record TlsFiles
     /// <summary>The key of <see cref="Certificate"/>; null where it stands in the same file.</summary>
     public string? Key { get; init; }
 
-    internal bool IsEmpty => Authorities.Count == 0 && Certificate is null;
+    /// <summary>The fingerprint of the one certificate it is to show, whoever vouches for it; null: any that somebody vouches for.</summary>
+    public string? Pin { get; init; }
+
+    internal bool IsEmpty => Authorities.Count == 0 && Certificate is null && Pin is null;
 
     /// <inheritdoc/>
-    public bool Equals(TlsFiles? other) => other is not null && Certificate == other.Certificate && Key == other.Key && Authorities.SequenceEqual(other.Authorities);
+    public bool Equals(TlsFiles? other) => other is not null && Certificate == other.Certificate && Key == other.Key && Pin == other.Pin && Authorities.SequenceEqual(other.Authorities);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Certificate, Key, Authorities.Count);
+    public override int GetHashCode() => HashCode.Combine(Certificate, Key, Pin, Authorities.Count);
 }
 
 /// <summary>How a repository is called at a server that holds it under another name: <c>team</c> is <c>mirror/team</c> there.</summary>

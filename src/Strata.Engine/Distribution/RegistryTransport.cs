@@ -34,7 +34,10 @@ internal sealed record RegistryRequest(HttpMethod Method, string Path, string Sc
     /// <summary>Makes the body; called once per attempt. Null: no body.</summary>
     public Func<HttpContent>? Content { get; init; }
 
-    /// <summary>Whether it may be sent again after it may have arrived.</summary>
+    /// <summary>Which bytes of an upload the body is (<c>first-last</c>); null: all, or those that come next.</summary>
+    public string? ContentRange { get; init; }
+
+    /// <summary>Whether it may be sent again after it may have arrived. Where it was only refused for want of a password it always is.</summary>
     public bool IsRepeatable { get; init; } = true;
 
     /// <summary>Whether the body takes long, so that the answer begins late.</summary>
@@ -144,7 +147,7 @@ internal sealed class RegistryTransport : IDisposable
             response.Dispose();
             throw;
         }
-        if (answer is null || !request.IsRepeatable)
+        if (answer is null)
         {
             return response;
         }
@@ -171,6 +174,11 @@ internal sealed class RegistryTransport : IDisposable
         if (request.From > 0)
         {
             message.Headers.Range = new RangeHeaderValue(request.From, null);
+        }
+        if (request.ContentRange is { } range)
+        {
+            // The distribution-spec's form has no unit, so it is no Content-Range to the library.
+            message.Content?.Headers.TryAddWithoutValidation("Content-Range", range);
         }
         long started = _options.Time.GetTimestamp();
         using CancellationTokenSource patience = new(request.IsLong ? Timeout.InfiniteTimeSpan : _options.Patience, _options.Time);

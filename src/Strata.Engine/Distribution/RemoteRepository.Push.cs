@@ -45,9 +45,21 @@ public sealed partial class RemoteRepository
             _written[descriptor.Digest] = bytes;
             return;
         }
-        Uri session = await StartUploadAsync(descriptor, from: null, cancellationToken).ConfigureAwait(false)
-            ?? throw new StrataException(ErrorKind.Unavailable, $"push {descriptor.Digest} to {this}: the registry says it is done before it began");
-        await FinishUploadAsync(descriptor, content, session, cancellationToken).ConfigureAwait(false);
+        long start = content.CanSeek ? content.Position : 0;
+        bool isRead = false;
+        await UploadAsync(descriptor, mountFrom: null, (from, _) =>
+        {
+            if (isRead && !content.CanSeek)
+            {
+                throw new StrataException(ErrorKind.Unsupported, $"push {descriptor.Digest} to {this}: it broke off, and what is sent can be read only once");
+            }
+            isRead = true;
+            if (content.CanSeek)
+            {
+                content.Position = start + from;
+            }
+            return ValueTask.FromResult<Stream>(new Undisposed(content));
+        }, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Points a tag at a manifest that is there.</summary>
@@ -63,27 +75,6 @@ public sealed partial class RemoteRepository
             (_, bytes) = await ReadManifestAsync(manifest.Digest.ToString(), manifest.Digest, cancellationToken).ConfigureAwait(false);
         }
         await PutManifestAsync(manifest, bytes, tag, cancellationToken).ConfigureAwait(false);
-    }
-
-    /// <summary>
-    /// Asks the registry to take a blob from another of its repositories. False where it does not (it may not let us read there, or
-    /// cannot): then the blob has to be written.
-    /// </summary>
-    public async ValueTask<bool> TryMountAsync(Descriptor descriptor, string fromRepository, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(descriptor);
-        if (!ImageReference.IsRepository(fromRepository))
-        {
-            throw new StrataException(ErrorKind.Invalid, $"mount into {this}: '{Hosts.Printable(fromRepository ?? "")}' is not a repository");
-        }
-        Uri? session = await StartUploadAsync(descriptor, fromRepository, cancellationToken).ConfigureAwait(false);
-        if (session is not null)
-        {
-            // It began an upload instead. Not to be left open; that some registries cannot cancel does not matter, they expire.
-            RegistryRequest cancel = new(HttpMethod.Delete, "", PushScope) { Absolute = session, IsRepeatable = false };
-            using HttpResponseMessage response = await _client.Transport.SendAsync(_client.Mirrors.Origin(Registry, Repository), cancel, cancellationToken).ConfigureAwait(false);
-        }
-        return session is null;
     }
 
     /// <summary>Removes a manifest (by digest) or a tag, where the registry lets us.</summary>
@@ -117,76 +108,6 @@ public sealed partial class RemoteRepository
         {
             throw new DigestMismatchException(descriptor.Digest, stored, $"push {this}:{tagOrDigest}");
         }
-    }
-
-    // Where to send the bytes; null where the registry took the blob from another repository.
-    private async ValueTask<Uri?> StartUploadAsync(Descriptor descriptor, string? from, CancellationToken cancellationToken)
-    {
-        string query = from is null ? "" : $"?mount={descriptor.Digest}&from={Uri.EscapeDataString(from)}";
-        string scope = from is null ? PushScope : $"{PushScope} repository:{from}:pull";
-        RegistryEndpoint origin = _client.Mirrors.Origin(Registry, Repository);
-        // An upload begun twice leaves one session that expires: no harm.
-        RegistryRequest request = new(HttpMethod.Post, $"v2/{Repository}/blobs/uploads/{query}", scope) { Content = () => new ByteArrayContent([]) };
-        using HttpResponseMessage response = await _client.SendAsync(origin, request, cancellationToken).ConfigureAwait(false);
-        if (response.StatusCode == HttpStatusCode.Created)
-        {
-            return from is null ? throw new StrataException(ErrorKind.Unavailable, $"push {descriptor.Digest} to {this}: 201 to a request that carried no content") : null;
-        }
-        Uri asked = RegistryTransport.AddressOf(origin, request);
-        Uri? location = response.Headers.Location;
-        if (location is null || !Uri.TryCreate(asked, location, out Uri? session) || session.Scheme is not ("http" or "https") || session.UserInfo.Length > 0)
-        {
-            throw new StrataException(ErrorKind.Unavailable, $"push {descriptor.Digest} to {this}: the registry does not say where to send it");
-        }
-        // Behind a proxy that ends TLS, registries often call themselves http: what was https stays so.
-        bool isDowngrade = asked.Scheme == Uri.UriSchemeHttps && session.Scheme == Uri.UriSchemeHttp;
-        return isDowngrade && session.Host == asked.Host ? new UriBuilder(session) { Scheme = asked.Scheme, Port = asked.Port }.Uri
-            : isDowngrade ? throw new StrataException(ErrorKind.Denied, $"push {descriptor.Digest} to {this}: sent from https to http ({session.Authority}): not followed")
-            : session;
-    }
-
-    private async ValueTask FinishUploadAsync(Descriptor descriptor, Stream content, Uri session, CancellationToken cancellationToken)
-    {
-        string separator = session.Query.Length > 0 ? "&" : "?";
-        long start = content.CanSeek ? content.Position : 0;
-        RegistryRequest request = new(HttpMethod.Put, "", PushScope)
-        {
-            Absolute = new Uri($"{session.AbsoluteUri}{separator}digest={Uri.EscapeDataString(descriptor.Digest.ToString())}"),
-            IsRepeatable = content.CanSeek,
-            IsLong = true,
-            Content = () =>
-            {
-                if (content.CanSeek)
-                {
-                    content.Position = start;
-                }
-                StreamContent body = new(new Undisposed(content), bufferSize: 128 << 10);
-                body.Headers.ContentType = new MediaTypeHeaderValue("application/octet-stream");
-                body.Headers.ContentLength = descriptor.Size;
-                return body;
-            },
-        };
-        using HttpResponseMessage response = await _client.SendAsync(_client.Mirrors.Origin(Registry, Repository), request, cancellationToken).ConfigureAwait(false);
-        if (response.StatusCode != HttpStatusCode.Created && response.StatusCode != HttpStatusCode.NoContent)
-        {
-            throw new StrataException(ErrorKind.Unavailable, $"push {descriptor.Digest} to {this}: {(int)response.StatusCode} instead of 201");
-        }
-    }
-
-    // HttpContent disposes its stream; ours belongs to the caller.
-    private sealed class Undisposed(Stream inner) : Stream
-    {
-        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => inner.ReadAsync(buffer, cancellationToken);
-        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => inner.ReadAsync(buffer, offset, count, cancellationToken);
-        public override int Read(byte[] buffer, int offset, int count) => inner.Read(buffer, offset, count);
-        public override bool CanRead => true;
-        public override bool CanSeek => false;
-        public override bool CanWrite => false;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-        public override void Flush() { }
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-        public override void SetLength(long value) => throw new NotSupportedException();
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        await KeepReferrerAsync(response, descriptor, bytes, cancellationToken).ConfigureAwait(false);
     }
 }

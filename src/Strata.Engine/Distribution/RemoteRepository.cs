@@ -8,7 +8,7 @@ using Strata.Oci;
 namespace Strata.Distribution;
 
 /// <summary>One repository of one registry (and its mirrors). Reading; writing is in RemoteRepository.Push.cs.</summary>
-public sealed partial class RemoteRepository : IResumableSource, IContentSink
+public sealed partial class RemoteRepository : IResumableSource, IResumableSink
 {
     private const string DigestHeader = "Docker-Content-Digest";
 
@@ -17,9 +17,9 @@ public sealed partial class RemoteRepository : IResumableSource, IContentSink
     private readonly RegistryClient _client;
     private readonly ConcurrentDictionary<Digest, RegistryEndpoint> _servedBy = new();
 
-    internal RemoteRepository(RegistryClient client, string registry, string repository)
+    internal RemoteRepository(RegistryClient client, string registry, string repository, Func<Digest, string?>? mountsFrom)
     {
-        _client = client;
+        (_client, _mountsFrom) = (client, mountsFrom);
         (Registry, Repository) = (registry, repository);
     }
 
@@ -211,6 +211,13 @@ public sealed partial class RemoteRepository : IResumableSource, IContentSink
     // Layers that may not be redistributed are elsewhere on the web. Nobody's password goes there.
     private async ValueTask<HttpResponseMessage> OpenForeignAsync(IEnumerable<string> urls, RegistryRequest request, StrataException notFound, CancellationToken cancellationToken)
     {
+        if (!_client.Options.ForeignLayers)
+        {
+            throw new StrataException(ErrorKind.Denied, $"{notFound.Message}; it is a foreign layer, to be had from {Hosts.Printable(string.Join(", ", urls))}", notFound)
+            {
+                Hint = "such addresses are chosen by whoever wrote the image; with --foreign-layers they are followed",
+            };
+        }
         foreach (string text in urls)
         {
             Uri url = new(text);

@@ -1,4 +1,5 @@
 using System.Net.Security;
+using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
@@ -10,12 +11,13 @@ internal sealed class ServerTrust
     private readonly X509Certificate2Collection _authorities = [];
     private readonly X509Certificate2? _certificate;
     private readonly string _host;
+    private readonly string? _pin;
 
     /// <summary>Reads the files.</summary>
     /// <exception cref="StrataException">Invalid: one is not there, or is no PEM; says which.</exception>
     public ServerTrust(TlsFiles files, string host)
     {
-        _host = host;
+        (_host, _pin) = (host, files.Pin);
         foreach (string path in files.Authorities)
         {
             int before = _authorities.Count;
@@ -35,7 +37,11 @@ internal sealed class ServerTrust
 
     public void ApplyTo(SslClientAuthenticationOptions options)
     {
-        if (_authorities.Count > 0 && options.RemoteCertificateValidationCallback is null)
+        if (_pin is not null)
+        {
+            options.RemoteCertificateValidationCallback = IsPinned;
+        }
+        else if (_authorities.Count > 0 && options.RemoteCertificateValidationCallback is null)
         {
             options.RemoteCertificateValidationCallback = IsTrusted;
         }
@@ -44,6 +50,13 @@ internal sealed class ServerTrust
             // Who we are is for this server, not for those it sends us to.
             options.LocalCertificateSelectionCallback = (_, target, _, _, _) => string.Equals(target, _host, StringComparison.OrdinalIgnoreCase) ? _certificate : null!;
         }
+    }
+
+    // Name, dates and signatures do not matter: somebody looked at exactly this one.
+    private bool IsPinned(object sender, X509Certificate? certificate, X509Chain? presented, SslPolicyErrors errors)
+    {
+        string shown = certificate is null ? "none" : "sha256:" + Convert.ToHexStringLower(SHA256.HashData(certificate.GetRawCertData()));
+        return shown == _pin ? true : throw new AuthenticationException($"its certificate is {shown}, not {_pin}, which is pinned for {_host}");
     }
 
     // What the system does not vouch for, ours may; a wrong name or an ended certificate stays wrong.

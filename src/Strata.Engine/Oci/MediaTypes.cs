@@ -34,6 +34,10 @@ public static class MediaTypes
     /// <summary>Whether it names the config of an image that can be run.</summary>
     public static bool IsConfig(string mediaType) => mediaType is OciConfig or DockerConfig;
 
+    /// <summary>Whether it names a layer that must not be handed on (image-spec, "Non-Distributable Layers"; Docker's foreign layers).</summary>
+    public static bool IsForeignLayer(string mediaType)
+        => mediaType == DockerForeignLayerGzip || mediaType?.StartsWith("application/vnd.oci.image.layer.nondistributable.v1.tar", StringComparison.Ordinal) == true;
+
     /// <summary>Whether it is what RFC 6838 §4.2 calls a type: two names of at most 127 characters.</summary>
     public static bool IsWellFormed(string? mediaType)
     {

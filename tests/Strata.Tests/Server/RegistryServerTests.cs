@@ -349,8 +349,9 @@ public sealed class RegistryServerTests : IAsyncLifetime
         await repository.TagAsync(image, "t", Token);
         Assert.True(await repository.ContainsAsync(layer, Token));
         Assert.Equal(s_manifestDigest, (await repository.ResolveAsync("t", Token)).Digest);
-        Assert.True(await client.GetRepository(ImageReference.Parse($"{_server.Address}/other")).TryMountAsync(layer, "from/client", Token));
-        Assert.False(await repository.TryMountAsync(layer with { Digest = Digest.Of("nothing"u8) }, "other", Token));
+        static ValueTask<Stream> OpenFrom(long start, CancellationToken token) => ValueTask.FromResult<Stream>(new MemoryStream(s_blob[(int)start..]));
+        Assert.False(await client.GetRepository(ImageReference.Parse($"{_server.Address}/other"), _ => "from/client").WriteAsync(layer, OpenFrom, Token));
+        Assert.True(await client.GetRepository(ImageReference.Parse($"{_server.Address}/third"), _ => "no/where").WriteAsync(layer, OpenFrom, Token));
         await repository.DeleteAsync("t", Token);
         StrataException e = await Assert.ThrowsAsync<RegistryException>(async () => await repository.ResolveAsync("t", Token));
         Assert.Equal(ErrorKind.NotFound, e.Kind);
