@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Strata.Linux;
@@ -138,6 +139,62 @@ public sealed class LoginTests : IAsyncLifetime
         Assert.Equal("1", await OkAsync(null, "tags", host + "/app"));
         await File.WriteAllTextAsync(Path.Combine(_temp, "strata.toml"), $"[registries.\"{host}\"]\nca = \"none.pem\"\n", Token);
         Assert.Contains($"read certificates from {_temp}/none.pem", (await RunAsync(null, "tags", host + "/app")).ErrorText, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_certificate_that_nobody_vouches_for_is_pinned_once_and_then_trusted_alone()
+    {
+        string host = $"127.0.0.1:{FreePort()}", store = Path.Combine(_temp, "lan"), certificate = Path.Combine(store, "registry", "tls.crt");
+        ChildProcess Serve()
+        {
+            ChildProcess registry = ChildProcess.Start(Environment(new ChildStart { Program = s_program, Arguments = ["--root", store, "registry", "serve", "--lan", "--addr", host] }));
+            _registries.Add(registry);
+            return registry;
+        }
+        ChildProcess first = Serve();
+        await WaitForPortAsync(host);
+        string fingerprint;
+        using (X509Certificate2 shown = X509CertificateLoader.LoadCertificateFromFile(certificate))
+        {
+            fingerprint = "sha256:" + shown.GetCertHashString(System.Security.Cryptography.HashAlgorithmName.SHA256).ToLowerInvariant();
+        }
+        await OkAsync(null, "import", Path.Combine(_temp, "root.tar"), host + "/app:1");
+        Assert.Equal(1, (await RunAsync(null, "push", host + "/app:1")).ExitCode);
+        string other = "sha256:" + new string('0', 64);
+        ChildResult wrong = await RunAsync(null, "login", "--pin", other, host);
+        Assert.Equal(1, wrong.ExitCode);
+        Assert.Contains($"its certificate is {fingerprint}, not {other}", wrong.ErrorText, StringComparison.Ordinal);
+        Assert.Equal($"Pinned {fingerprint} for {host}", await OkAsync(null, "login", "--pin", fingerprint, host));
+        await OkAsync(null, "push", host + "/app:1");
+        await OkAsync(null, "pull", host + "/app:1");
+        first.Kill(15);
+        await first.WaitAsync(Token);
+        File.Delete(certificate);
+        Serve(); // with another one
+        await WaitForPortAsync(host);
+        ChildResult changed = await RunAsync(null, "pull", host + "/app:1");
+        Assert.Equal(1, changed.ExitCode);
+        Assert.Contains("which is pinned for 127.0.0.1", changed.ErrorText, StringComparison.Ordinal);
+        Assert.StartsWith($"Removing the pinned certificate of {host}", await OkAsync(null, "logout", "--pin", host), StringComparison.Ordinal);
+    }
+
+    private static async Task WaitForPortAsync(string host)
+    {
+        IPEndPoint server = IPEndPoint.Parse(host);
+        for (int i = 0; i < 400; i++)
+        {
+            try
+            {
+                using var client = new TcpClient();
+                await client.ConnectAsync(server, Token);
+                return;
+            }
+            catch (SocketException)
+            {
+                await Task.Delay(25, Token); // not up yet
+            }
+        }
+        throw new InvalidOperationException($"nobody came up at {host}");
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
+using Strata.Distribution;
 using Strata.Images;
 using Strata.Linux;
 using Strata.Oci;
@@ -157,9 +158,7 @@ public sealed class RegistryPeersTests : IAsyncLifetime
     {
         Need(DockerRegistry);
         int port = FreePort();
-        string config = Path.Combine(_temp, "registry.yml");
-        await File.WriteAllTextAsync(config, $"version: 0.1\nlog: {{ level: error }}\nstorage:\n  filesystem: {{ rootdirectory: {_temp}/registry }}\n  delete: {{ enabled: true }}\nhttp: {{ addr: 127.0.0.1:{port} }}\n", Token);
-        using var registry = ChildProcess.Start(new ChildStart { Program = DockerRegistry, Arguments = ["serve", config] });
+        using ChildProcess registry = await StartReferenceAsync(port);
         try
         {
             await WaitForPortAsync(port);
@@ -184,6 +183,60 @@ public sealed class RegistryPeersTests : IAsyncLifetime
             registry.Kill(9);
             registry.Wait();
         }
+    }
+
+    // Debian's registry 2.8 knows no list of referrers: there it stands under a tag; ours has one.
+    [Fact]
+    public async Task Signatures_and_what_is_signed_of_them_travel_along_by_way_of_a_registry_without_referrers()
+    {
+        Need(DockerRegistry);
+        int port = FreePort();
+        using ChildProcess registry = await StartReferenceAsync(port);
+        try
+        {
+            await WaitForPortAsync(port);
+            ImageReference first = ImageReference.Parse($"{_server.Address}/team/app:1"), between = ImageReference.Parse($"127.0.0.1:{port}/team/app:1"), last = ImageReference.Parse($"{_server.Address}/back/app:1");
+            Descriptor image = await MakeAsync("amd64");
+            await _author.Images.SetAsync(first, image, Token);
+            await _author.PushAsync(first, cancellationToken: Token);
+            RemoteRepository source = _author.Registries.GetRepository(first);
+            Descriptor bill = await AttachAsync(source, image, "application/spdx+json"), signature = await AttachAsync(source, bill, "application/x.signature"), old = await AttachAsync(source, subject: null, "application/x.cosign");
+            await source.TagAsync(old, $"sha256-{image.Digest.Hex}.sig", Token);
+            foreach ((ImageReference from, ImageReference to) in new[] { (first, between), (between, last) })
+            {
+                Assert.Equal(image.Digest, (await _author.CopyAsync(ImagePlace.Parse(from.ToString()), ImagePlace.Parse(to.ToString()), new ImageCopyOptions { Referrers = true }, Token)).Digest);
+                RemoteRepository there = _author.Registries.GetRepository(to);
+                Assert.Equal([(bill.Digest, "application/spdx+json")], (await there.ListReferrersAsync(image.Digest, cancellationToken: Token)).Select(d => (d.Digest, d.ArtifactType)));
+                Assert.Equal([signature.Digest], (await there.ListReferrersAsync(bill.Digest, cancellationToken: Token)).Select(d => d.Digest));
+                Assert.Equal(old.Digest, (await there.ResolveAsync($"sha256-{image.Digest.Hex}.sig", Token)).Digest);
+            }
+            await Assert.ThrowsAsync<StrataException>(async () => await _author.CopyAsync(ImagePlace.Parse(first.ToString()), ImagePlace.Parse($"oci:{_temp}/layout:1"), new ImageCopyOptions { Referrers = true }, Token));
+        }
+        finally
+        {
+            registry.Kill(9);
+            registry.Wait();
+        }
+    }
+
+    private static async Task<Descriptor> AttachAsync(RemoteRepository repository, Descriptor? subject, string type)
+    {
+        byte[] empty = "{}"u8.ToArray(), content = Encoding.ASCII.GetBytes("about " + subject?.Digest);
+        Descriptor config = new(MediaTypes.OciEmpty, Digest.Of(empty), empty.Length), layer = new(type, Digest.Of(content), content.Length);
+        byte[] manifest = OciJson.Serialize(new ImageManifest(config, [layer]) { MediaType = MediaTypes.OciManifest, ArtifactType = type, Subject = subject });
+        Descriptor artifact = new(MediaTypes.OciManifest, Digest.Of(manifest), manifest.Length);
+        foreach ((Descriptor descriptor, byte[] bytes) in new[] { (config, empty), (layer, content), (artifact, manifest) })
+        {
+            await repository.WriteAsync(descriptor, new MemoryStream(bytes), Token);
+        }
+        return artifact;
+    }
+
+    private async Task<ChildProcess> StartReferenceAsync(int port)
+    {
+        string config = Path.Combine(_temp, "registry.yml");
+        await File.WriteAllTextAsync(config, $"version: 0.1\nlog: {{ level: error }}\nstorage:\n  filesystem: {{ rootdirectory: {_temp}/registry }}\n  delete: {{ enabled: true }}\nhttp: {{ addr: 127.0.0.1:{port} }}\n", Token);
+        return ChildProcess.Start(new ChildStart { Program = DockerRegistry, Arguments = ["serve", config] });
     }
 
     [Fact]

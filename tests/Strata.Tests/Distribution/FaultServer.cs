@@ -32,6 +32,12 @@ internal sealed class FaultServer : IAsyncDisposable
     /// <summary>All that was asked, save the ping for the scheme.</summary>
     public ConcurrentQueue<Request> Requests { get; } = new();
 
+    /// <summary>The first body that is longer is read so far, answered by nobody, and the connection closed.</summary>
+    public int? CutBodyAfter { get; set; }
+
+    /// <summary>No body is ever read.</summary>
+    public bool Deaf { get; init; }
+
     public int Count(string method, string path) => Requests.Count(r => r.Method == method && r.Path == path);
 
     public sealed record Request(string Method, string Path, IReadOnlyDictionary<string, string> Headers, byte[] Body)
@@ -116,8 +122,22 @@ internal sealed class FaultServer : IAsyncDisposable
         Dictionary<string, string> headers = lines.Skip(1).Select(l => l.Split(": ", 2)).GroupBy(p => p[0], StringComparer.OrdinalIgnoreCase)
             .ToDictionary(g => g.Key, g => string.Join(", ", g.Select(p => p[1])), StringComparer.OrdinalIgnoreCase);
         byte[] body = new byte[headers.TryGetValue("Content-Length", out string? length) ? int.Parse(length, System.Globalization.CultureInfo.InvariantCulture) : 0];
-        await stream.ReadExactlyAsync(body, _stop.Token);
         string[] first = lines[0].Split(' ');
+        if (Deaf && body.Length > 0)
+        {
+            await Task.Delay(Timeout.Infinite, _stop.Token);
+        }
+        if (CutBodyAfter is { } cut && body.Length > cut)
+        {
+            CutBodyAfter = null;
+            body = body[..cut];
+            await stream.ReadExactlyAsync(body, _stop.Token);
+            Request broken = new(first[0], first[1], headers, body);
+            Requests.Enqueue(broken);
+            _ = _answer(broken);
+            return null;
+        }
+        await stream.ReadExactlyAsync(body, _stop.Token);
         return new Request(first[0], first[1], headers, body);
     }
 

@@ -89,6 +89,29 @@ public sealed class TransportTests
     }
 
     [Fact]
+    public async Task A_pinned_certificate_is_trusted_and_no_other()
+    {
+        using X509Certificate2 certificate = SelfSigned();
+        string pin = PinFile.Normalize(certificate.GetCertHashString(HashAlgorithmName.SHA256));
+        await using FaultServer server = new(_ => new Reply(200, s_blob), certificate);
+        Assert.Equal(s_blob, await ReadAsync(new() { Configuration = Pinned(server.Host, pin) }, server.Host));
+        string other = PinFile.Normalize(new string('a', 64));
+        StrataException e = await Assert.ThrowsAsync<StrataException>(() => ReadAsync(new() { Configuration = Pinned(server.Host, other) with { Insecure = new HashSet<string> { server.Host } } }, server.Host));
+        Assert.Equal(ErrorKind.Unavailable, e.Kind);
+        Assert.Contains($"its certificate is {pin}, not {other}", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_shows_a_pinned_certificate_is_not_spoken_to_in_the_clear()
+    {
+        await using FaultServer server = new(_ => new Reply(200, s_blob));
+        Assert.Equal(ErrorKind.Unavailable, (await Assert.ThrowsAsync<StrataException>(() => ReadAsync(new() { Configuration = Pinned(server.Host, PinFile.Normalize(new string('a', 64))), Attempts = 1 }, server.Host))).Kind);
+        Assert.Empty(server.Requests);
+    }
+
+    private static RegistryConfiguration Pinned(string registry, string pin) => new() { Tls = new Dictionary<string, TlsFiles> { [registry] = new() { Pin = pin } } };
+
+    [Fact]
     public async Task TLS_is_found_where_it_is_spoken()
     {
         using X509Certificate2 certificate = SelfSigned();

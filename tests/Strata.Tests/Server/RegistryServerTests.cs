@@ -351,7 +351,8 @@ public sealed class RegistryServerTests : IAsyncLifetime
         Assert.Equal(s_manifestDigest, (await repository.ResolveAsync("t", Token)).Digest);
         static ValueTask<Stream> OpenFrom(long start, CancellationToken token) => ValueTask.FromResult<Stream>(new MemoryStream(s_blob[(int)start..]));
         Assert.False(await client.GetRepository(ImageReference.Parse($"{_server.Address}/other"), _ => "from/client").WriteAsync(layer, OpenFrom, Token));
-        Assert.True(await client.GetRepository(ImageReference.Parse($"{_server.Address}/third"), _ => "no/where").WriteAsync(layer, OpenFrom, Token));
+        byte[] other = "not there yet"u8.ToArray();
+        Assert.True(await client.GetRepository(ImageReference.Parse($"{_server.Address}/third"), _ => "from/client").WriteAsync(new Descriptor(MediaTypes.OciLayer, Digest.Of(other), other.Length), (_, _) => ValueTask.FromResult<Stream>(new MemoryStream(other)), Token));
         await repository.DeleteAsync("t", Token);
         StrataException e = await Assert.ThrowsAsync<RegistryException>(async () => await repository.ResolveAsync("t", Token));
         Assert.Equal(ErrorKind.NotFound, e.Kind);
