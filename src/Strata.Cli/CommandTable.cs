@@ -116,7 +116,7 @@ internal static class CommandTable
         "copy" => new(name, CopyCommand.Create, "Copy an image from a registry, layout or archive to another", "strata copy debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy --all --referrers debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy 127.0.0.1:5000/app:1 oci:./layout:1") { Group = "Registries" },
         "sync" => new(name, CopyCommand.CreateSync, "Make repositories at a registry like others", "strata sync mirror.toml", "strata sync --delete --dry-run mirror.toml") { Group = "Registries" },
         "tags" => new(name, RemoteCommand.CreateTags, "List the tags of a repository at a registry", "strata tags 127.0.0.1:5000/app") { Group = "Registries" },
-        "manifest" => new(name, RemoteCommand.CreateManifest, "Print documents as a registry has them", "strata manifest inspect 127.0.0.1:5000/app:1", "strata manifest inspect --platform linux/arm64 debian:bookworm") { Group = "Registries" },
+        "manifest" => new(name, RemoteCommand.CreateManifest, "Print documents as a registry has them", "strata manifest inspect 127.0.0.1:5000/app:1", "strata manifest inspect --platform linux/arm64 debian:bookworm", "strata manifest referrers 127.0.0.1:5000/app:1") { Group = "Registries" },
         "mirror" => new(name, ConfigCommand.CreateMirror, "Show which servers a pull asks", "strata mirror explain debian:bookworm") { Group = "Registries" },
         "config" => new(name, ConfigCommand.Create, "Check files about registries and mirrors", "strata config check /etc/docker/daemon.json") { Group = "Registries" },
         _ => null,

@@ -29,7 +29,7 @@ public sealed class RegistryConfigurationTests
     [InlineData("{\n  \"registries\": { \"docker.io\": { \"mirrors\": [\"127.0.0.1:5000\"] } }\n}", "f.json:2:46: mirror '127.0.0.1:5000' has no scheme", "write \"https://127.0.0.1:5000\" (or http:// where it has no TLS)")]
     [InlineData("{\"registries\":{\"docker.io\":{\"mirrors\":[\"https://u:p@a\"]}}}", "f.json:1:40: mirror 'https://u:p@a' is not the address of a registry", "write scheme and host, as in https://mirror.example.com:5000")]
     [InlineData("{\"registries\":{\"https://docker.io\":{}}}", "f.json:1:16: 'https://docker.io' is not the name of a registry", "write host and port, without scheme or path, as in registry.example.com:5000")]
-    [InlineData("{\"registries\":{\"docker.io\":{\"mirror\":[]}}}", "f.json:1:29: 'mirror' is not known here", "there are mirrors, insecure, ca, client-cert, client-key")]
+    [InlineData("{\"registries\":{\"docker.io\":{\"mirror\":[]}}}", "f.json:1:29: 'mirror' is not known here", "there are mirrors, insecure, ca, client-cert, client-key, pin")]
     [InlineData("{\"registries\":{},\"registries\":{}}", "f.json:1:", null)]
     [InlineData("", "f.json:1:1: ", null)]
     public void A_mistake_is_shown_where_it_is(string json, string start, string? hint)
