@@ -178,7 +178,7 @@ public sealed partial class Engine
             }
             if (victim.Item.Tag is Build.CacheRecord record)
             {
-                FileSystems.RemoveTree(record.Path);
+                Build.BuildCache.Open(Layout).Remove(record);
             }
             gone.Add(victim);
         }

@@ -36,12 +36,24 @@ public sealed partial class Engine
         {
             progress.Warn(warning);
         }
+        using var agents = new SshAgents();
+        await agents.OpenAsync(request.Agents, cancellationToken).ConfigureAwait(false);
         var environment = new BuildEnvironment(Content, Snapshots, BuildCache.Open(Layout), new StepRunner(Snapshots, Runtime), _options.Time);
         var settings = new BuildSettings(context, ReadIgnore(context, name))
         {
-            NoCache = request.NoCache, Compression = request.Compression, SourceDateEpoch = request.SourceDateEpoch,
+            NoCache = request.NoCache, NoCacheStages = request.NoCacheStages, Compression = request.Compression, SourceDateEpoch = request.SourceDateEpoch, Jobs = request.Jobs,
+            Secrets = request.Secrets, Agents = agents.Sockets, KeepsFailure = request.KeepFailed, Annotations = request.Annotations,
         };
-        BuiltImage built = await new BuildExecutor(environment, settings, progress).RunAsync(graph, cancellationToken).ConfigureAwait(false);
+        using var executor = new BuildExecutor(environment, settings, progress);
+        BuiltImage built;
+        try
+        {
+            built = await executor.RunAsync(graph, cancellationToken).ConfigureAwait(false);
+        }
+        catch (BuildStepException e) when (executor.Failure is not null)
+        {
+            throw await KeepFailureAsync(graph, executor.Failure, settings, e, cancellationToken).ConfigureAwait(false);
+        }
         // What a list shows is when the image was made here; what it says of itself does not depend on the clock.
         DateTimeOffset? made = request.SourceDateEpoch is not null ? built.Created : FindMade(built.Manifest.Digest) ?? _options.Time.GetUtcNow();
         var record = new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = made, Size = built.LayerBytes.Sum(), LayerBytes = built.LayerBytes };
@@ -54,6 +66,20 @@ public sealed partial class Engine
             Images.AddUntagged(record);
         }
         return new BuildResult(built.Manifest, built.Config.Digest);
+    }
+
+    // What a failed step left becomes a container with a shell in place of the step's command: its files, its user, its variables.
+    private async ValueTask<BuildStepException> KeepFailureAsync(BuildGraph graph, FailedStep failed, BuildSettings settings, BuildStepException cause, CancellationToken cancellationToken)
+    {
+        var config = new ContainerConfig { Env = failed.Step.Environment, WorkingDir = failed.Step.WorkingDirectory, User = failed.Step.User, Cmd = ["/bin/sh"] };
+        BuiltImage image = await ImageAssembler.AssembleAsync(Content, graph with { Config = config, History = [] }, failed.State, _ => failed.State, settings, cancellationToken).ConfigureAwait(false);
+        Images.AddUntagged(new ImageRecord(image.Manifest) { Config = image.Config.Digest, Created = _options.Time.GetUtcNow(), Size = image.LayerBytes.Sum(), LayerBytes = image.LayerBytes });
+        ContainerRecord container = await CreateContainerAsync(new ContainerOptions { Image = image.Config.Digest.ToString(), Input = true, Terminal = true }, cancellationToken).ConfigureAwait(false);
+        return new BuildStepException(cause.Span, failed.Step.Command, cause.ExitCode)
+        {
+            Hint = $"the step's files are kept in container {container.Name}: strata start -ai {container.Name}   opens a shell there; strata rm {container.Name}   lets them go"
+                + (cause.Hint is null ? "" : "\n" + cause.Hint),
+        };
     }
 
     private DateTimeOffset? FindMade(Digest manifest)
@@ -185,6 +211,18 @@ public sealed record BuildRequest
     public BuildOptions Options { get; init; } = new();
     /// <summary>Runs every step anew.</summary>
     public bool NoCache { get; init; }
+    /// <summary>Stages, by name or number, whose steps are run anew.</summary>
+    public ImmutableArray<string> NoCacheStages { get; init; } = [];
+    /// <summary>The most steps that work at once.</summary>
+    public int Jobs { get; init; } = int.MaxValue;
+    /// <summary>Secrets for RUN --mount=type=secret, by id.</summary>
+    public ImmutableDictionary<string, SecretSource> Secrets { get; init; } = ImmutableDictionary<string, SecretSource>.Empty;
+    /// <summary>Agents for RUN --mount=type=ssh, as --ssh says it: <c>default</c>, <c>ID=SOCKET</c>, <c>ID=KEY,KEY</c>.</summary>
+    public ImmutableArray<string> Agents { get; init; } = [];
+    /// <summary>Annotations for the manifest.</summary>
+    public ImmutableSortedDictionary<string, string> Annotations { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+    /// <summary>Keeps what a failed step left as a container; the failure's hint names it.</summary>
+    public bool KeepFailed { get; init; }
     /// <summary>Asks the registry for newer bases.</summary>
     public bool Pull { get; init; }
     /// <summary>How layers are compressed.</summary>

@@ -92,7 +92,7 @@ public sealed partial class Engine
         }
         foreach (CacheRecord record in records)
         {
-            FileSystems.RemoveTree(record.Path);
+            BuildCache.Open(Layout).Remove(record);
         }
     }
 

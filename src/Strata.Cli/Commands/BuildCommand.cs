@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Net;
+using System.Text.Json;
 using Strata.Build;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
@@ -9,76 +11,182 @@ using Strata.Oci;
 namespace Strata.Cli.Commands;
 
 /// <summary><c>strata build</c>.</summary>
-internal static class BuildCommand
+internal sealed class BuildCommand
 {
+    private readonly Argument<string?> _folder = Options.Maybe("CONTEXT", "the folder that COPY and ADD read from");
+    private readonly Option<string[]> _tags = Options.Values("--tag", "NAME", "name for the image (may come again)", "-t");
+    private readonly Option<string?> _file = Options.Value("--file", "FILE", "the Dockerfile; - reads standard input", "-f");
+    private readonly Option<string[]> _arguments = Options.Values("--build-arg", "NAME=VALUE", "value of an ARG");
+    private readonly Option<string[]> _labels = Options.Values("--label", "NAME=VALUE", "label to add");
+    private readonly Option<string[]> _annotations = Options.Values("--annotation", "NAME=VALUE", "annotation of the manifest");
+    private readonly Option<string?> _target = Options.Value("--target", "STAGE", "the stage to build");
+    private readonly Option<string?> _platform = Options.Value("--platform", "OS/ARCH", "what to build for");
+    private readonly Option<string?> _network = Options.Value("--network", "MODE", "host (default) or none, for RUN");
+    private readonly Option<string[]> _hosts = Options.Values("--add-host", "NAME:IP", "a line for /etc/hosts of every RUN");
+    private readonly Option<string?> _shm = Options.Value("--shm-size", "SIZE", "size of /dev/shm of every RUN: 64m");
+    private readonly Option<string[]> _ulimits = Options.Values("--ulimit", "NAME=SOFT[:HARD]", "a resource limit of every RUN: nofile=1024");
+    private readonly Option<string[]> _secrets = Options.Values("--secret", "id=ID,src=FILE", "a secret for RUN --mount=type=secret; or id=ID,env=VARIABLE");
+    private readonly Option<string[]> _ssh = Options.Values("--ssh", "ID[=SOCKET|KEY]", "an agent for RUN --mount=type=ssh; default forwards SSH_AUTH_SOCK");
+    private readonly Option<string[]> _allow = Options.Values("--allow", "RIGHT", "what RUN may ask for: security.insecure, network.host");
+    private readonly Option<string?> _compression = Options.Value("--compression", "KIND", "of layers: gzip (default), zstd or none");
+    private readonly Option<string?> _idFile = Options.Value("--iidfile", "FILE", "write the image's ID to a file");
+    private readonly Option<string?> _metadata = Options.Value("--metadata-file", "FILE", "write what was built to a file, as JSON");
+    private readonly Option<bool> _noCache = Options.Flag("--no-cache", "run every step anew");
+    private readonly Option<string[]> _noCacheFilter = Options.Values("--no-cache-filter", "STAGE[,STAGE]", "run the steps of these stages anew");
+    private readonly Option<bool> _pull = Options.Flag("--pull", "ask the registry for newer bases");
+    private readonly Option<int> _jobs = Options.Number("--jobs", "N", "the most steps at once; 0: as many as can", 0, "-j");
+    private readonly Option<string?> _onFailure = Options.Value("--on-failure", "WHAT", "keep: a container with what the failed step left");
+    private readonly Option<string?> _progress = Options.Value("--progress", "KIND", "auto (default), plain, tty, json (one object a line) or quiet");
+    private readonly Option<bool> _quiet = Options.Flag("--quiet", "print only the image's ID", "-q");
+    private readonly CommandContext _context;
+
+    private BuildCommand(CommandContext context) => _context = context;
+
     internal static Command Create(CommandContext context)
     {
-        Argument<string?> folder = Options.Maybe("CONTEXT", "the folder that COPY and ADD read from");
-        Option<string[]> tags = Options.Values("--tag", "NAME", "name for the image (may come again)", "-t");
-        Option<string?> file = Options.Value("--file", "FILE", "the Dockerfile; - reads standard input", "-f");
-        Option<string[]> arguments = Options.Values("--build-arg", "NAME=VALUE", "value of an ARG");
-        Option<string[]> labels = Options.Values("--label", "NAME=VALUE", "label to add");
-        Option<string?> target = Options.Value("--target", "STAGE", "the stage to build");
-        Option<string?> platform = Options.Value("--platform", "OS/ARCH", "what to build for");
-        Option<string?> network = Options.Value("--network", "MODE", "host (default) or none, for RUN");
-        Option<string?> compression = Options.Value("--compression", "KIND", "of layers: gzip (default), zstd or none");
-        Option<string?> idFile = Options.Value("--iidfile", "FILE", "write the image's ID to a file");
-        Option<bool> noCache = Options.Flag("--no-cache", "run every step anew");
-        Option<bool> pull = Options.Flag("--pull", "ask the registry for newer bases");
-        Option<bool> quiet = Options.Flag("--quiet", "print only the image's ID", "-q");
-        var command = new Command("build") { folder, tags, file, arguments, labels, target, platform, network, compression, idFile, noCache, pull, quiet };
-        command.SetAction(async (parsed, cancellationToken) =>
+        var build = new BuildCommand(context);
+        var command = new Command("build")
         {
-            string? dockerfile = parsed.GetValue(file);
-            string? contextFolder = parsed.GetValue(folder);
-            if (contextFolder is null && dockerfile is not "-")
-            {
-                throw new StrataException(ErrorKind.Invalid, "the context is missing") { Hint = "strata build -t NAME .   builds the folder you are in" };
-            }
-            var request = new BuildRequest
-            {
-                ContextDirectory = contextFolder is null or "-" ? null : Path.GetFullPath(contextFolder),
-                DockerfileText = dockerfile is "-" || contextFolder is "-" ? await Console.In.ReadToEndAsync(cancellationToken) : null,
-                DockerfilePath = dockerfile is null or "-" ? null : Path.GetFullPath(dockerfile),
-                Tags = [.. parsed.GetValue(tags).Select(ImageReference.Parse)],
-                NoCache = parsed.GetValue(noCache),
-                Pull = parsed.GetValue(pull),
-                SourceDateEpoch = SourceDateEpoch(parsed.GetValue(arguments)),
-                Compression = parsed.GetValue(compression) switch { null or "gzip" => CompressionKind.Gzip, "zstd" => CompressionKind.Zstd, "none" => CompressionKind.None, string other => throw new StrataException(ErrorKind.Invalid, $"--compression {other}: there are gzip, zstd and none") },
-                Options = new BuildOptions
-                {
-                    Target = parsed.GetValue(target),
-                    Arguments = BuildArguments(parsed.GetValue(arguments)),
-                    Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(labels))),
-                    Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : Platform.Host,
-                    NoNetwork = parsed.GetValue(network) switch { null or "host" or "default" => false, "none" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--network {other}: there are host and none") },
-                },
-            };
-            using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
-            var progress = new BuildLines(context.Error, parsed.GetValue(quiet), live);
-            BuildResult result;
-            try
-            {
-                result = await context.Engine.BuildAsync(request, progress, cancellationToken);
-            }
-            catch (BuildStepException)
-            {
-                progress.RepeatLast();
-                throw;
-            }
-            live?.Dispose();
-            if (parsed.GetValue(idFile) is { } path)
-            {
-                await File.WriteAllTextAsync(path, result.ImageId.ToString(), cancellationToken);
-            }
-            context.Out.WriteLine(result.ImageId.ToString());
-            foreach (ImageReference tag in parsed.GetValue(quiet) ? [] : request.Tags)
-            {
-                context.Error.WriteLine($"Successfully tagged {tag.Familiar}");
-            }
-            return 0;
-        });
+            build._folder, build._tags, build._file, build._arguments, build._labels, build._annotations, build._target, build._platform, build._network, build._hosts, build._shm, build._ulimits,
+            build._secrets, build._ssh, build._allow, build._compression, build._idFile, build._metadata, build._noCache, build._noCacheFilter, build._pull, build._jobs, build._onFailure,
+            build._progress, build._quiet,
+        };
+        command.SetAction(build.RunAsync);
         return command;
+    }
+
+    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        BuildRequest request = await ReadAsync(parsed, cancellationToken);
+        string kind = parsed.GetValue(_progress) ?? "auto";
+        bool quiet = parsed.GetValue(_quiet) || kind is "quiet" or "none", json = kind is "json" or "rawjson";
+        if (!json && kind is not ("auto" or "plain" or "tty" or "quiet" or "none"))
+        {
+            throw new StrataException(ErrorKind.Invalid, $"--progress {kind}: there are auto, plain, tty, json and quiet");
+        }
+        using LiveDisplay? live = kind is "plain" || json ? null : _context.StartLive(quiet);
+        if (kind == "tty" && live is null)
+        {
+            throw new StrataException(ErrorKind.Invalid, "--progress tty: standard error is no terminal");
+        }
+        BuildResult result = json ? await BuildAsync(request, new BuildJson(_context.Error), cancellationToken) : await BuildAsync(request, new BuildLines(_context.Error, quiet, live), cancellationToken);
+        live?.Dispose();
+        await WriteFilesAsync(parsed, request, result, cancellationToken);
+        _context.Out.WriteLine(result.ImageId.ToString());
+        foreach (ImageReference tag in quiet || json ? [] : request.Tags)
+        {
+            _context.Error.WriteLine($"Successfully tagged {tag.Familiar}");
+        }
+        return 0;
+    }
+
+    private async Task<BuildResult> BuildAsync(BuildRequest request, BuildLines progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _context.Engine.BuildAsync(request, progress, cancellationToken);
+        }
+        catch (BuildStepException)
+        {
+            progress.RepeatLast();
+            throw;
+        }
+    }
+
+    private async Task<BuildResult> BuildAsync(BuildRequest request, BuildJson progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            BuildResult result = await _context.Engine.BuildAsync(request, progress, cancellationToken);
+            progress.Built(result);
+            return result;
+        }
+        catch (StrataException e)
+        {
+            progress.Failed(e);
+            throw;
+        }
+    }
+
+    private async Task<BuildRequest> ReadAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        string? dockerfile = parsed.GetValue(_file);
+        string? contextFolder = parsed.GetValue(_folder);
+        if (contextFolder is null && dockerfile is not "-")
+        {
+            throw new StrataException(ErrorKind.Invalid, "the context is missing") { Hint = "strata build -t NAME .   builds the folder you are in" };
+        }
+        return new BuildRequest
+        {
+            ContextDirectory = contextFolder is null or "-" ? null : Path.GetFullPath(contextFolder),
+            DockerfileText = dockerfile is "-" || contextFolder is "-" ? await Console.In.ReadToEndAsync(cancellationToken) : null,
+            DockerfilePath = dockerfile is null or "-" ? null : Path.GetFullPath(dockerfile),
+            Tags = [.. parsed.GetValue(_tags).Select(ImageReference.Parse)],
+            NoCache = parsed.GetValue(_noCache),
+            NoCacheStages = [.. parsed.GetValue(_noCacheFilter).SelectMany(s => s.Split(',', StringSplitOptions.RemoveEmptyEntries))],
+            Pull = parsed.GetValue(_pull),
+            Jobs = parsed.GetValue(_jobs) is > 0 and int jobs ? jobs : int.MaxValue,
+            Secrets = ImmutableDictionary.CreateRange(parsed.GetValue(_secrets).Select(SecretSource.Parse).GroupBy(s => s.Id).Select(g => KeyValuePair.Create(g.Key, g.Last().Source))),
+            Agents = [.. parsed.GetValue(_ssh)],
+            Annotations = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(_annotations).Select(OfManifest))),
+            KeepFailed = parsed.GetValue(_onFailure) switch { null => false, "keep" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--on-failure {other}: there is keep") },
+            SourceDateEpoch = SourceDateEpoch(parsed.GetValue(_arguments)),
+            Compression = parsed.GetValue(_compression) switch { null or "gzip" => CompressionKind.Gzip, "zstd" => CompressionKind.Zstd, "none" => CompressionKind.None, string other => throw new StrataException(ErrorKind.Invalid, $"--compression {other}: there are gzip, zstd and none") },
+            Options = ReadOptions(parsed),
+        };
+    }
+
+    private BuildOptions ReadOptions(ParseResult parsed)
+    {
+        string? network = parsed.GetValue(_network);
+        string[] allowed = [.. parsed.GetValue(_allow).SelectMany(a => a.Split(',', StringSplitOptions.RemoveEmptyEntries))];
+        if (allowed.FirstOrDefault(a => a is not ("security.insecure" or "network.host")) is { } unknown)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"--allow {unknown}: there are security.insecure and network.host");
+        }
+        return new BuildOptions
+        {
+            Target = parsed.GetValue(_target),
+            Arguments = BuildArguments(parsed.GetValue(_arguments)),
+            Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(_labels))),
+            Platform = parsed.GetValue(_platform) is { } text ? Platform.Parse(text) : Platform.Host,
+            NoNetwork = network switch { null or "host" or "default" => false, "none" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--network {other}: there are host and none") },
+            Allowed = [.. allowed],
+            Limits = new RunLimits
+            {
+                SharedMemoryBytes = parsed.GetValue(_shm) is { } size ? RunCommand.ParseBytes(size, "--shm-size") : null,
+                Limits = [.. parsed.GetValue(_ulimits).Select(RunLimit.Parse)],
+                Hosts = [.. parsed.GetValue(_hosts).Select(ReadHost)],
+            },
+        };
+    }
+
+    private async Task WriteFilesAsync(ParseResult parsed, BuildRequest request, BuildResult result, CancellationToken cancellationToken)
+    {
+        if (parsed.GetValue(_idFile) is { } path)
+        {
+            await File.WriteAllTextAsync(path, result.ImageId.ToString(), cancellationToken);
+        }
+        if (parsed.GetValue(_metadata) is { } metadata)
+        {
+            await OutputFile.WriteAsync(metadata, async file =>
+            {
+                await using var writer = new Utf8JsonWriter(file, new JsonWriterOptions { Indented = true });
+                BuildJson.WriteMetadata(writer, request, result);
+            });
+        }
+    }
+
+    // buildx: a name alone, or with manifest: before it, is of the manifest.
+    private static string OfManifest(string annotation) => annotation.StartsWith("manifest:", StringComparison.Ordinal) ? annotation["manifest:".Length..] : annotation;
+
+    // NAME:IP or NAME=IP; an IPv6 address may stand in brackets.
+    private static (string, IPAddress) ReadHost(string text)
+    {
+        int sign = text.IndexOfAny(['=', ':']);
+        string address = sign < 0 ? "" : text[(sign + 1)..].Trim('[', ']');
+        return sign > 0 && IPAddress.TryParse(address, out IPAddress? ip) ? (text[..sign], ip)
+            : throw new StrataException(ErrorKind.Invalid, $"--add-host {text}: it is no name and address") { Hint = "write it like db:10.0.0.5" };
     }
 
     // --build-arg NAME without a value takes it from the environment, as Docker does.

@@ -212,14 +212,14 @@ internal static class RunCommand
                 string other => throw new StrataException(ErrorKind.Unsupported, $"--network {other}: there are host and none"),
             },
             PidsLimit = parsed.GetValue(set.Pids) is not { } pids ? new IsolationOptions().PidsLimit : long.TryParse(pids, out long n) ? n <= 0 ? null : n : throw new StrataException(ErrorKind.Invalid, $"--pids-limit {pids}: not a number"),
-            MemoryLimit = parsed.GetValue(set.Memory) is { } memory ? ParseBytes(memory) : null,
+            MemoryLimit = parsed.GetValue(set.Memory) is { } memory ? ParseBytes(memory, "--memory") : null,
         };
     }
 
-    private static long ParseBytes(string text)
+    internal static long ParseBytes(string text, string option)
     {
-        long scale = char.ToLowerInvariant(text[^1]) switch { 'k' => 1L << 10, 'm' => 1L << 20, 'g' => 1L << 30, 't' => 1L << 40, _ => 1 };
-        return long.TryParse(scale == 1 ? text : text[..^1], out long number) && number > 0 ? number * scale : throw new StrataException(ErrorKind.Invalid, $"--memory {text}: write it like 512m or 2g");
+        long scale = char.ToLowerInvariant(text.Length == 0 ? ' ' : text[^1]) switch { 'k' => 1L << 10, 'm' => 1L << 20, 'g' => 1L << 30, 't' => 1L << 40, _ => 1 };
+        return long.TryParse(scale == 1 ? text : text[..^1], out long number) && number > 0 ? number * scale : throw new StrataException(ErrorKind.Invalid, $"{option} {text}: write it like 512m or 2g");
     }
 
     private static string? Variable(string text) => text.Contains('=', StringComparison.Ordinal) ? text : Environment.GetEnvironmentVariable(text) is { } value ? $"{text}={value}" : null;

@@ -11,9 +11,10 @@ namespace Strata.Build;
 /// </summary>
 public sealed class BuildCache
 {
-    private readonly string _steps;
+    private readonly StoreLayout _layout;
+    private readonly string _steps, _locks;
 
-    private BuildCache(StoreLayout layout) => _steps = Path.Combine(layout.Cache, "steps");
+    private BuildCache(StoreLayout layout) => (_layout, _steps, _locks) = (layout, Path.Combine(layout.Cache, "steps"), Path.Combine(layout.Cache, "locks"));
 
     /// <summary>Opens the cache of a store.</summary>
     public static BuildCache Open(StoreLayout layout)
@@ -46,10 +47,17 @@ public sealed class BuildCache
         AtomicFile.Write(PathOf(key), SealedRecord.Serialize(PlaceOf(key), result, CachedStep.Write), durable: false);
     }
 
+    /// <summary>Waits for the turn to make what a key names, here and in all other processes: equal steps run once, and who waited finds the record.</summary>
+    internal ValueTask<KeyLock> LockAsync(CacheKey key, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(_locks);
+        return KeyLock.AcquireAsync(Path.Combine(_locks, key.Value.Hex.ToString()), exclusive: true, cancellationToken);
+    }
+
     /// <summary>Notes that a record is used now: the time of its file.</summary>
     public void NoteUse(CacheKey key) => FileSystems.Touch(PathOf(key));
 
-    /// <summary>All records with their files and when they were used last.</summary>
+    /// <summary>All records and cache mounts, where they are, and when they were used last.</summary>
     internal IReadOnlyList<CacheRecord> ListRecords()
     {
         var records = new List<CacheRecord>();
@@ -61,6 +69,7 @@ public sealed class BuildCache
                 records.Add(new CacheRecord(path, step, status.Modified.ToDate() ?? DateTimeOffset.MinValue));
             }
         }
+        records.AddRange(CacheMounts.List(_layout));
         return records;
     }
 
@@ -80,19 +89,30 @@ public sealed class BuildCache
         }
     }
 
-    /// <summary>Forgets all records; returns how many there were.</summary>
+    /// <summary>Forgets all records, and the folders of cache mounts that no step uses; returns how many there were.</summary>
     public int Clear()
     {
-        if (!Directory.Exists(_steps))
-        {
-            return 0;
-        }
-        string[] records = Directory.GetFiles(_steps);
+        string[] records = Directory.Exists(_steps) ? Directory.GetFiles(_steps) : [];
         foreach (string record in records)
         {
             File.Delete(record);
         }
-        return records.Length;
+        foreach (string left in FileSystems.TryGetNames(_locks) ?? [])
+        {
+            KeyLock.TryAcquire(Path.Combine(_locks, left), exclusive: true)?.Dispose(); // of a process that was killed
+        }
+        return records.Length + CacheMounts.Clear(_layout);
+    }
+
+    /// <summary>Removes a record, or a cache mount that no step uses; says whether it is gone.</summary>
+    internal bool Remove(CacheRecord record)
+    {
+        if (record.IsMount)
+        {
+            return CacheMounts.Remove(_layout, record.Path);
+        }
+        FileSystems.RemoveTree(record.Path);
+        return true;
     }
 
     private static string PlaceOf(CacheKey key) => "steps/" + key.Value.Hex.ToString();
@@ -101,7 +121,11 @@ public sealed class BuildCache
 }
 
 /// <summary>A record's file, what it says, and when it was used.</summary>
-internal sealed record CacheRecord(string Path, CachedStep Step, DateTimeOffset LastUsed);
+internal sealed record CacheRecord(string Path, CachedStep Step, DateTimeOffset LastUsed)
+{
+    /// <summary>It is the folder of a cache mount; the instruction is then its id.</summary>
+    internal bool IsMount { get; init; }
+}
 
 /// <summary>What a step made. No layer: it changed no file.</summary>
 public sealed record CachedStep(DateTimeOffset? Created)

@@ -91,6 +91,18 @@ internal sealed class CopySelection
         return new CopySelection(tree, exclude, sources.ToImmutable());
     }
 
+    /// <summary>One source by its path, without wildcards: what a mount shows.</summary>
+    /// <exception cref="StrataException">NotFound: nothing is there.</exception>
+    internal static CopySelection FindExact(TreeWalker tree, string path)
+    {
+        (string clean, _) = Clean(path, parents: false);
+        if (tree.IsHidden(clean) || tree.Root.TryGetStatus(clean, follow: true) is not { } status)
+        {
+            throw NotFound(tree, path, clean);
+        }
+        return new CopySelection(tree, null, [new CopySource(Resolve(tree.Root, clean), clean[(clean.LastIndexOf('/') + 1)..], status)]);
+    }
+
     /// <summary>
     /// A digest over all that would be copied: names as they will be called, kinds, modes, link targets, content; owners where
     /// <paramref name="owners"/> says that they are kept. Times do not count.

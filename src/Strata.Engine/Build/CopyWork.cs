@@ -14,7 +14,7 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
     private FileTime? _newest;
     private CopySelection? _selection;
 
-    public IReadOnlyList<MountPoint> MountPoints => [];
+    public ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken) => ValueTask.FromResult<IReadOnlyList<MountPoint>>([]);
 
     private CopyRules Rules => step.Options;
 

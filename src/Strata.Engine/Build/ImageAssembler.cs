@@ -27,15 +27,21 @@ internal static class ImageAssembler
         var manifest = new ImageManifest(configDescriptor, [.. top.Layers.Select(l => AsOci(l.Layer))])
         {
             MediaType = MediaTypes.OciManifest,
-            Annotations = graph.Base is { } image
-                ? ImmutableSortedDictionary<string, string>.Empty
-                    .Add("org.opencontainers.image.base.digest", image.Descriptor.Digest.ToString())
-                    .Add("org.opencontainers.image.base.name", image.Reference.ToString())
-                : null,
+            Annotations = AnnotationsOf(graph, settings) is { IsEmpty: false } annotations ? annotations : null,
         };
         byte[] manifestJson = OciJson.Serialize(manifest);
         Descriptor descriptor = await content.WriteAsync(MediaTypes.OciManifest, manifestJson, cancellationToken).ConfigureAwait(false);
         return new BuiltImage(descriptor, configDescriptor, created, [.. (top.Snapshot?.Stack ?? []).Select(l => l.ContentBytes)]);
+    }
+
+    private static ImmutableSortedDictionary<string, string> AnnotationsOf(BuildGraph graph, BuildSettings settings)
+    {
+        ImmutableSortedDictionary<string, string> annotations = ImmutableSortedDictionary<string, string>.Empty.WithComparers(StringComparer.Ordinal);
+        if (graph.Base is { } image)
+        {
+            annotations = annotations.Add("org.opencontainers.image.base.digest", image.Descriptor.Digest.ToString()).Add("org.opencontainers.image.base.name", image.Reference.ToString());
+        }
+        return annotations.SetItems(settings.Annotations);
     }
 
     private static ImmutableArray<Digest> DiffIdsOf(StepResult top)

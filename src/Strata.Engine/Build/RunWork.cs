@@ -7,11 +7,17 @@ using Strata.Snapshots;
 namespace Strata.Build;
 
 /// <summary>RUN: the process of a step, in the step's snapshot, with the network of the host.</summary>
-internal sealed class RunWork(RunStep step, BuildEnvironment environment, IBuildProgress progress) : IStepWork
+internal sealed class RunWork(RunStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings, IBuildProgress progress) : IStepWork
 {
-    public IReadOnlyList<MountPoint> MountPoints => StepRunner.MountPoints;
+    private readonly RunMounts _mounts = new(step, inputs, environment, settings);
 
-    public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult<Digest?>(null);
+    public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult(_mounts.Hash(cancellationToken));
+
+    public async ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken)
+    {
+        await _mounts.PrepareAsync(cancellationToken).ConfigureAwait(false);
+        return _mounts.MountPoints.Count == 0 ? StepRunner.MountPoints : [.. StepRunner.MountPoints, .. _mounts.MountPoints];
+    }
 
     public DateTimeOffset? TimeOf(TimeProvider clock) => clock.GetUtcNow();
 
@@ -47,12 +53,22 @@ internal sealed class RunWork(RunStep step, BuildEnvironment environment, IBuild
     {
         var process = new StepProcess
         {
-            Mounts = mounts,
+            Mounts = [.. mounts, .. _mounts.Mounts],
+            Snapshots = [.. _mounts.Snapshots],
+            Secrets = [.. _mounts.Secrets],
+            Agents = [.. _mounts.Agents],
+            Hosts = [.. step.Limits.Hosts.Select(h => (h.Address, h.Name))],
             Arguments = step.Arguments,
-            Environment = [.. step.Environment, .. step.UnkeyedEnvironment],
+            Environment = [.. step.Environment, .. step.UnkeyedEnvironment, .. _mounts.Variables],
             WorkingDirectory = step.WorkingDirectory,
             User = step.User,
-            Isolation = new IsolationOptions { Network = step.NoNetwork ? NetworkMode.None : NetworkMode.Host },
+            Isolation = new IsolationOptions
+            {
+                Network = step.NoNetwork ? NetworkMode.None : NetworkMode.Host,
+                Privileged = step.Insecure,
+                SharedMemoryBytes = step.Limits.SharedMemoryBytes ?? new IsolationOptions().SharedMemoryBytes,
+                Limits = [.. step.Limits.Limits.Select(l => new SpecRlimit(l.Name, l.Hard, l.Soft))],
+            },
         };
         int code;
         var output = new StepOutput(step, progress, isError: false);
@@ -68,7 +84,7 @@ internal sealed class RunWork(RunStep step, BuildEnvironment environment, IBuild
         }
     }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public ValueTask DisposeAsync() => _mounts.DisposeAsync();
 
     /// <summary>Tells what a process writes, and keeps the end of it for a hint.</summary>
     private sealed class StepOutput(RunStep step, IBuildProgress progress, bool isError) : Stream

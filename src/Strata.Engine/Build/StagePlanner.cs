@@ -186,14 +186,8 @@ internal sealed class StagePlanner
 
     private void PlanRun(RunInstruction run)
     {
-        if (!run.Mounts.IsEmpty)
-        {
-            throw new DockerfileException(run.Span, $"RUN --mount={run.Mounts[0]} is not supported by this version");
-        }
-        if (run.Security is "insecure")
-        {
-            throw new DockerfileException(run.Span, "RUN --security=insecure is not supported by this version");
-        }
+        Allow(run.Security is "insecure", "security.insecure", run);
+        Allow(run.Network is "host" && _walk.Options.NoNetwork, "network.host", run);
         ImmutableArray<string> arguments = run.Heredocs.IsEmpty ? InShell(run.Command) : InShell(new CommandLine([HeredocScript(run)], IsShell: true));
         InlineFile? program = ProgramOf(run);
         List<NamedValue> args = ArgumentsOf();
@@ -201,10 +195,62 @@ internal sealed class StagePlanner
         string shown = args.Count == 0 ? string.Join(' ', arguments) : $"|{args.Count} {string.Join(' ', args.Select(a => $"{a.Key}={a.Value}"))} {string.Join(' ', arguments)}";
         string command = run.Command.IsShell ? run.Command.Words[0] : Json(run.Command.Words);
         ImmutableArray<string> started = program is null ? arguments : InShell(new CommandLine([$"{RunStep.ProgramFolder}/{program.Name}"], IsShell: true));
-        _root = new RunStep(_root, started, environment, [.. _walk.Proxies], WorkingDirectory, _config.User, _walk.Options.NoNetwork || run.Network is "none", command,
-            Display($"RUN {command}"), run.Span) { Program = program };
+        _root = new RunStep(_root, started, environment, [.. _walk.Proxies], WorkingDirectory, _config.User, run.Network is "none" || (_walk.Options.NoNetwork && run.Network is not "host"), command,
+            Display($"RUN {command}"), run.Span)
+        {
+            Program = program, Stage = StageName, Mounts = [.. run.Mounts.Select((mount, i) => PlanMount(mount, run))], Insecure = run.Security is "insecure", Limits = _walk.Options.Limits,
+        };
         Row("RUN " + shown, _root);
     }
+
+    private string StageName => _stage.Name ?? _index.ToString(System.Globalization.CultureInfo.InvariantCulture);
+
+    private void Allow(bool isAsked, string entitlement, RunInstruction run)
+    {
+        if (isAsked && !_walk.Options.Allowed.Contains(entitlement))
+        {
+            throw new DockerfileException(run.Span, $"{entitlement} is not allowed") { Hint = $"the Dockerfile asks for more than a build has: add --allow {entitlement} if you trust it" };
+        }
+    }
+
+    private StepMount PlanMount(RunMount written, RunInstruction run)
+    {
+        MountOptions options;
+        try
+        {
+            options = written.Resolve(_expander.Expand);
+        }
+        catch (FormatException e)
+        {
+            throw new DockerfileException(run.Span, $"--mount={written}: {e.Message}");
+        }
+        if (options.Target is null && options.Kind is MountKind.Cache or MountKind.Tmpfs)
+        {
+            throw new DockerfileException(run.Span, $"--mount={written}: it has no target") { Hint = "add target=PATH: where the command finds it" };
+        }
+        string id = options.Id ?? options.Source ?? (options.Target is { } path ? path[(path.LastIndexOf('/') + 1)..] : "default");
+        options = options.Kind switch
+        {
+            MountKind.Cache => options with { Id = options.Id is { Length: > 0 } given ? given : Clean(options.Target!) },
+            MountKind.Secret => options with { Id = id, Source = null },
+            MountKind.Ssh => options with { Id = options.Id ?? options.Source ?? "default", Source = null },
+            _ => options,
+        };
+        string target = options.Kind switch
+        {
+            MountKind.Secret when options.Target is null => options.Environment is null ? "/run/secrets/" + id[(id.LastIndexOf('/') + 1)..] : "",
+            MountKind.Ssh when options.Target is null => "/run/buildkit/ssh_agent." + run.Mounts.TakeWhile(m => m != written).Count(m => m.Type == "ssh"),
+            _ => Absolute(options.Target ?? ""),
+        };
+        if (target == "/")
+        {
+            throw new DockerfileException(run.Span, $"--mount={written}: invalid mount target \"/\"") { Hint = "a mount cannot take the place of the whole file system: name a folder" };
+        }
+        BuildStep? from = options.From is null ? null : From(options.From, run.Span);
+        return new StepMount(options, target) { From = from };
+    }
+
+    private static string Clean(string path) => (path.StartsWith('/') ? "/" : "") + string.Join('/', path.Split('/', StringSplitOptions.RemoveEmptyEntries));
 
     // A heredoc that is the whole command and names its interpreter is a program of its own (Dockerfile reference, "Here-Documents").
     private static InlineFile? ProgramOf(RunInstruction run)
@@ -256,12 +302,12 @@ internal sealed class StagePlanner
         if (!copy.Heredocs.IsEmpty)
         {
             InlineFile[] files = [.. copy.Heredocs.Select(h => new InlineFile(h.Name, h.Expand ? ExpandText(h.Content, copy) : h.Content))];
-            _root = new CopyStep(_root, new InlineOrigin([.. files]), [], absolute, rules, Display(display), copy.Span);
+            _root = new CopyStep(_root, new InlineOrigin([.. files]), [], absolute, rules, Display(display), copy.Span) { Stage = StageName };
         }
         if (!sources.IsEmpty)
         {
             CopyOrigin origin = copy.From is null ? new ContextOrigin() : new StepOrigin(From(Expand(copy.From, copy), copy.Span));
-            _root = new CopyStep(_root, origin, sources, absolute, rules, Display(display), copy.Span);
+            _root = new CopyStep(_root, origin, sources, absolute, rules, Display(display), copy.Span) { Stage = StageName };
         }
         Row(display, _root);
     }
@@ -280,7 +326,7 @@ internal sealed class StagePlanner
         _config = _config with { WorkingDir = path };
         if (path != "/")
         {
-            _root = new DirectoryStep(_root, path, Display($"WORKDIR {path}"), workdir.Span);
+            _root = new DirectoryStep(_root, path, Display($"WORKDIR {path}"), workdir.Span) { Stage = StageName };
         }
         Row($"WORKDIR {path}", path == "/" ? null : _root);
     }

@@ -8,11 +8,11 @@ namespace Strata.Build;
 /// <summary>What one step does to a writable snapshot.</summary>
 internal interface IStepWork : IAsyncDisposable
 {
-    /// <summary>Paths that must exist because the step mounts something there.</summary>
-    IReadOnlyList<MountPoint> MountPoints { get; }
-
     /// <summary>The digest of what it reads from outside the graph (context, network); null where it reads nothing.</summary>
     ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken);
+
+    /// <summary>Takes what it needs to run, once no cache has answered; gives the paths that must exist because the step mounts something there.</summary>
+    ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken);
 
     /// <summary>Does it.</summary>
     ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken);
@@ -26,7 +26,7 @@ internal static class StepWork
 {
     internal static IStepWork For(BuildStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings, IBuildProgress progress) => step switch
     {
-        RunStep run => new RunWork(run, environment, progress),
+        RunStep run => new RunWork(run, inputs, environment, settings, progress),
         CopyStep copy => new CopyWork(copy, inputs, environment, settings),
         DirectoryStep directory => new DirectoryWork(directory, environment, settings),
         _ => throw new UnreachableException(step.GetType().Name),
@@ -67,6 +67,27 @@ internal static class StepWork
         }
     }
 
+    /// <summary>The same for a snapshot that is only read.</summary>
+    internal static void WithMounted(BuildEnvironment environment, CommittedSnapshot source, Action<RootedDirectory> action)
+    {
+        string place = environment.Content.Layout.NewIngestPath("mount");
+        Directory.CreateDirectory(place);
+        try
+        {
+            Mounts.RunInPrivateNamespace(() =>
+            {
+                MountAll(environment.Snapshots.GetMounts(source, place));
+                using RootedDirectory root = RootedDirectory.Open(place);
+                action(root);
+                return true;
+            });
+        }
+        finally
+        {
+            FileSystems.RemoveTree(place);
+        }
+    }
+
     private static void MountAll(IReadOnlyList<MountSpec> mounts)
     {
         foreach (MountSpec mount in mounts)
@@ -79,7 +100,7 @@ internal static class StepWork
 /// <summary>WORKDIR: the directory is there, made where it was not.</summary>
 internal sealed class DirectoryWork(DirectoryStep step, BuildEnvironment environment, BuildSettings settings) : IStepWork
 {
-    public IReadOnlyList<MountPoint> MountPoints => [];
+    public ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken) => ValueTask.FromResult<IReadOnlyList<MountPoint>>([]);
 
     public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult<Digest?>(null);
 

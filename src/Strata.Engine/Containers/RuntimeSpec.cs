@@ -51,6 +51,8 @@ public sealed record IsolationOptions
     public long? MilliCpus { get; init; }
     /// <summary>Size of /dev/shm in bytes.</summary>
     public long SharedMemoryBytes { get; init; } = 64 << 20;
+    /// <summary>Resource limits beside that of open files, or in its place.</summary>
+    public ImmutableArray<SpecRlimit> Limits { get; init; } = [];
 }
 
 /// <summary>What this machine offers; read once per process by <see cref="HostCgroups.Read"/>.</summary>
@@ -81,6 +83,7 @@ public static class RuntimeSpec
     // CAP_MKNOD is in the standard set: a node of any device may be made (images carry them), and none but the ones above opened.
     private static readonly ImmutableArray<SpecDeviceRule> s_mayMake = [new(true, "c", null, null, "m"), new(true, "b", null, null, "m")];
 
+    private const string OpenFilesName = "RLIMIT_NOFILE";
     private const ulong OpenFiles = 1 << 20;
 
     /// <summary>The document for one process in a root file system at <paramref name="root"/>.</summary>
@@ -106,7 +109,7 @@ public static class RuntimeSpec
                 Terminal = process.Terminal,
                 ConsoleSize = process is { Terminal: true, TerminalSize: (int rows, int columns) } ? new SpecConsoleSize(rows, columns) : null,
                 Capabilities = EffectiveFor(process.User, capabilities),
-                Rlimits = [new SpecRlimit("RLIMIT_NOFILE", openFiles, openFiles)],
+                Rlimits = isolation.Limits.Any(l => l.Type == OpenFilesName) ? isolation.Limits : [new SpecRlimit(OpenFilesName, openFiles, openFiles), .. isolation.Limits],
                 NoNewPrivileges = isolation.NoNewPrivileges,
             },
             new SpecRoot(root, isolation.ReadOnlyRoot),

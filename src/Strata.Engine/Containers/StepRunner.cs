@@ -26,8 +26,10 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
         ArgumentNullException.ThrowIfNull(process);
         string id = "step-" + Guid.CreateVersion7().ToString("N");
         string bundle = runtime.Layout.CreateBundle(id);
+        var agents = new List<AgentProxy>();
         try
         {
+            agents.AddRange(process.Agents.Select((agent, i) => AgentProxy.Start(agent, AgentPath(bundle, i))));
             (SafeFileHandle outRead, SafeFileHandle outWrite) = Pipes.Create();
             (SafeFileHandle errRead, SafeFileHandle errWrite) = Pipes.Create();
             using FileStream outPipe = new(outRead, FileAccess.Read, bufferSize: 0);
@@ -50,6 +52,10 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
         finally
         {
             await runtime.DeleteAsync(id, CancellationToken.None).ConfigureAwait(false);
+            foreach (AgentProxy agent in agents)
+            {
+                await agent.DisposeAsync().ConfigureAwait(false);
+            }
             FileSystems.RemoveTree(bundle);
         }
     }
@@ -81,7 +87,8 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
         {
             ResolvedUser user = UserLookup.Resolve(process.User, root);
             string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, process.WorkingDirectory);
-            List<SpecMount> mounts = [.. ContainerFiles.Write(bundle, process.Hostname, []), .. process.Mounts, .. process.Snapshots.Select((mount, i) => Mount(bundle, mount, i))];
+            List<SpecMount> mounts = [.. ContainerFiles.Write(bundle, process.Hostname, process.Hosts), .. process.Mounts, .. process.Snapshots.Select((mount, i) => Mount(bundle, mount, i)),
+                .. WriteSecrets(bundle, process.Secrets), .. process.Agents.Select((agent, i) => new SpecMount(agent.Destination, "bind", AgentPath(bundle, i), ["bind", "rw", "nosuid", "nodev", "noexec"]))];
             ImmutableArray<string> environment = process.Environment.Any(e => e.StartsWith("HOME=", StringComparison.Ordinal))
                 ? process.Environment : process.Environment.Add("HOME=" + user.Home);
             var spec = new ProcessSpec(process.Arguments, environment, workingDirectory, user);
@@ -102,8 +109,36 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
         Directory.CreateDirectory(target);
         Bundle.MountAt(snapshots, mount.Snapshot, target);
         using RootedDirectory root = RootedDirectory.Open(target);
-        return new SpecMount(mount.Destination, "bind", Bundle.ResolvePath(root, target, mount.Path), ["rbind", "ro", "nosuid", "nodev"]);
+        return new SpecMount(mount.Destination, "bind", Bundle.ResolvePath(root, target, mount.Path), ["rbind", mount.IsReadOnly ? "ro" : "rw", "nosuid", "nodev"]);
     }
+
+    // In memory, and in this namespace only: gone with the process, and never on a disk.
+    private static List<SpecMount> WriteSecrets(string bundle, ImmutableArray<StepSecret> secrets)
+    {
+        if (secrets.IsEmpty)
+        {
+            return [];
+        }
+        string folder = Path.Combine(bundle, "secrets");
+        Directory.CreateDirectory(folder);
+        Mounts.Mount(new MountSpec("tmpfs", "tmpfs", folder, ["mode=0700"]));
+        using RootedDirectory root = RootedDirectory.Open(folder);
+        var mounts = new List<SpecMount>();
+        foreach (StepSecret secret in secrets)
+        {
+            string name = mounts.Count.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            using (SafeFileHandle file = root.CreateFile(name, secret.Mode))
+            {
+                RandomAccess.Write(file, secret.Content.Span, 0);
+            }
+            root.SetOwner(name, secret.Uid, secret.Gid);
+            root.SetMode(name, secret.Mode);
+            mounts.Add(new SpecMount(secret.Destination, "bind", Path.Combine(folder, name), ["bind", "ro", "nosuid", "nodev", "noexec"]));
+        }
+        return mounts;
+    }
+
+    private static string AgentPath(string bundle, int number) => Path.Combine(bundle, "agent-" + number.ToString(System.Globalization.CultureInfo.InvariantCulture));
 
     private static string LogPath(string bundle) => Path.Combine(bundle, "runtime.log");
 
@@ -146,9 +181,21 @@ public sealed record StepProcess
     public ImmutableArray<SpecMount> Mounts { get; init; } = [];
     /// <summary>Mounts of files and directories of other snapshots.</summary>
     public ImmutableArray<StepSnapshotMount> Snapshots { get; init; } = [];
+    /// <summary>Files that are there for this process only, and never on a disk.</summary>
+    public ImmutableArray<StepSecret> Secrets { get; init; } = [];
+    /// <summary>Sockets of SSH agents.</summary>
+    public ImmutableArray<StepAgent> Agents { get; init; } = [];
+    /// <summary>More lines for /etc/hosts.</summary>
+    public ImmutableArray<(System.Net.IPAddress Address, string Name)> Hosts { get; init; } = [];
     /// <summary>How far it is closed off.</summary>
     public IsolationOptions Isolation { get; init; } = new();
 }
 
-/// <summary>A path of a snapshot, seen read-only at <paramref name="Destination"/> in the step. Links in <paramref name="Path"/> end inside the snapshot.</summary>
-public sealed record StepSnapshotMount(Snapshot Snapshot, string Path, string Destination);
+/// <summary>A path of a snapshot, seen at <paramref name="Destination"/> in the step. Links in <paramref name="Path"/> end inside the snapshot.</summary>
+public sealed record StepSnapshotMount(Snapshot Snapshot, string Path, string Destination, bool IsReadOnly = true);
+
+/// <summary>A file in memory.</summary>
+public sealed record StepSecret(string Destination, ReadOnlyMemory<byte> Content, int Mode, uint Uid, uint Gid);
+
+/// <summary>An agent's socket on this machine, and where the step finds one that leads to it.</summary>
+public sealed record StepAgent(string Destination, string Socket, int Mode, uint Uid, uint Gid);

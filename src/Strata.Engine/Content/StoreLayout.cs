@@ -14,6 +14,8 @@ namespace Strata.Content;
 /// active/KEY/                     upper/ work/ of a container or a build step
 /// containers/ID/                  container.json, bundle, log
 /// cache/steps/KEY                 build cache records
+/// cache/mounts/HEX-N/             folders of RUN --mount=type=cache, each with a lock beside it
+/// cache/locks/KEY                 who makes what a cache key names (flock-held)
 /// volumes/NAME/_data
 /// leases/                         who is ingesting what (flock-held)
 /// ingest/                         half-written things, each below a folder that its process holds by flock
