@@ -116,7 +116,7 @@ public sealed class ClientMatrixTests(ClientNetwork network) : IClassFixture<Cli
         [
             network.Exec(null, "docker", "--config", empty, "pull", seed),
             network.Podman("pull", "-q", verify, "--creds", "alice:wrong", seed),
-            network.Buildah("pull", "-q", verify, "--creds", "alice:wrong", seed),
+            network.Buildah("pull", "-q", "--policy", "always", verify, "--creds", "alice:wrong", seed),
             network.Skopeo("inspect", verify, "--no-creds", "docker://" + seed),
             network.Ctr("images", "pull", "--hosts-dir", network.HostsFolder, "--user", "alice:wrong", seed),
             network.Exec(null, "env", "DOCKER_CONFIG=" + empty, SeedStore.Binary, "--root", network.New("stranger"), "pull", seed),
