@@ -56,6 +56,9 @@ internal sealed class RegistryMetrics : IDisposable
     /// <summary>What a stranger calls a method is no label.</summary>
     public static string KnownMethod(string method) => method is "GET" or "HEAD" or "PUT" or "POST" or "PATCH" or "DELETE" ? method : "other";
 
+    /// <summary>How many were answered.</summary>
+    public long Requests => _buckets.Sum();
+
     public void Add(string name, long count = 1) => _counts.AddOrUpdate(name, count, (_, sum) => sum + count);
 
     public long Get(string name) => _counts.GetValueOrDefault(name);

@@ -18,7 +18,8 @@ public sealed class RegistryServer : IAsyncDisposable
     // A URL has a name of 255, a digest of 136 and little more; headers carry a token.
     private const int MaxRequestLineBytes = 4 << 10;
     private const int MaxHeaderBytes = 32 << 10;
-    private static readonly TimeSpan s_drain = TimeSpan.FromSeconds(30);
+    private const long BusyRequests = 50;
+    private static readonly TimeSpan s_drain = TimeSpan.FromSeconds(30), s_quiet = TimeSpan.FromSeconds(5);
 
     private readonly WebApplication _app;
     private readonly OciRegistry _registry;
@@ -28,7 +29,7 @@ public sealed class RegistryServer : IAsyncDisposable
     private RegistryServer(WebApplication app, OciRegistry registry, RegistryCertificate? certificate, string address)
     {
         (_app, _registry, Certificate, Address) = (app, registry, certificate, address);
-        _housekeeping = registry.RunHousekeepingAsync(_end.Token);
+        _housekeeping = Task.WhenAll(registry.RunHousekeepingAsync(_end.Token), ReleaseMemoryAsync(_end.Token));
     }
 
     /// <summary>Host and port it listens at; the port is the real one where 0 was asked for.</summary>
@@ -98,6 +99,29 @@ public sealed class RegistryServer : IAsyncDisposable
             });
         });
         return builder.Build();
+    }
+
+    // A collection is made when there is much to collect. Who asks for nothing any more makes nothing: what a busy time has left would stay for ever.
+    private async Task ReleaseMemoryAsync(CancellationToken cancellationToken)
+    {
+        using PeriodicTimer timer = new(s_quiet, _registry.Options.Time);
+        try
+        {
+            for (long before = 0, released = 0; await timer.WaitForNextTickAsync(cancellationToken);)
+            {
+                long now = _registry.Metrics.Requests;
+                if (now == before && now - released >= BusyRequests)
+                {
+                    released = now;
+                    GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+                }
+                before = now;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // told to end
+        }
     }
 
     /// <summary>Serves until cancelled; then answers what was asked, for at most 30 seconds.</summary>
