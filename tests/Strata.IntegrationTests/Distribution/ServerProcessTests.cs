@@ -25,7 +25,7 @@ public sealed class ServerProcessTests : IDisposable
     {
         string root = Path.Combine(_folder, "store");
         byte[] blob = RandomNumberGenerator.GetBytes(2 << 20);
-        using Serving serving = await Serving.StartAsync(root, Path.Combine(_folder, "log"));
+        using Serving serving = await Serving.StartAsync(root, Path.Combine(_folder, "log"), _folder);
         using (var push = new TcpClient())
         using (var idle = new TcpClient())
         {
@@ -45,8 +45,22 @@ public sealed class ServerProcessTests : IDisposable
             Assert.Equal(0, await serving.Process.WaitAsync(limit.Token));
         }
         // What was acknowledged is there: the next one serves it.
-        using Serving again = await Serving.StartAsync(root, Path.Combine(_folder, "log"));
+        using Serving again = await Serving.StartAsync(root, Path.Combine(_folder, "log"), _folder);
         Assert.Equal(blob, await again.Http.GetByteArrayAsync($"/v2/a/blobs/{Digest.Of(blob)}", Token));
+    }
+
+    // ASP.NET Core's usual builders take endpoints, and more, from a file of this name wherever a program is started.
+    [Fact]
+    public async Task What_lies_in_the_folder_it_was_started_in_changes_nothing()
+    {
+        string folder = Path.Combine(_folder, "cwd");
+        Directory.CreateDirectory(folder);
+        int port = FreePort();
+        File.WriteAllText(Path.Combine(folder, "appsettings.json"), $$"""{ "Kestrel": { "Endpoints": { "Stray": { "Url": "http://127.0.0.1:{{port}}" } } }, "Urls": "http://127.0.0.1:{{port}}" }""");
+        using Serving serving = await Serving.StartAsync(Path.Combine(_folder, "store"), Path.Combine(_folder, "log"), folder);
+        using var stray = new TcpClient();
+        await Assert.ThrowsAsync<SocketException>(async () => await stray.ConnectAsync(IPAddress.Loopback, port, Token));
+        Assert.DoesNotContain(Directory.GetFiles($"/proc/{serving.Process.Id}/fd"), fd => File.ResolveLinkTarget(fd, returnFinalTarget: false)?.Name.Contains("inotify", StringComparison.Ordinal) ?? false);
     }
 
     [Fact]
@@ -55,14 +69,14 @@ public sealed class ServerProcessTests : IDisposable
         string root = Path.Combine(_folder, "store");
         byte[] blob = RandomNumberGenerator.GetBytes(1 << 20);
         string upload;
-        using (Serving serving = await Serving.StartAsync(root, Path.Combine(_folder, "log")))
+        using (Serving serving = await Serving.StartAsync(root, Path.Combine(_folder, "log"), _folder))
         {
             upload = await BeginAsync(serving.Http);
             Assert.Equal(202, await SendAsync(serving.Http, HttpMethod.Patch, upload, blob[..500_000]));
             serving.Process.Kill(9);
             await serving.Process.WaitAsync(Token);
         }
-        using Serving again = await Serving.StartAsync(root, Path.Combine(_folder, "log"));
+        using Serving again = await Serving.StartAsync(root, Path.Combine(_folder, "log"), _folder);
         Assert.Equal(404, await SendAsync(again.Http, HttpMethod.Get, upload, null));
         Assert.Equal(404, await SendAsync(again.Http, HttpMethod.Get, $"/v2/a/blobs/{Digest.Of(blob)}", null));
         Assert.Equal(201, await SendAsync(again.Http, HttpMethod.Post, $"/v2/a/blobs/uploads/?digest={Digest.Of(blob)}", blob));
@@ -77,7 +91,7 @@ public sealed class ServerProcessTests : IDisposable
         SeedStore.Exec("mount", null, "-t", "tmpfs", "-o", $"size={DiskBytes}", "tmpfs", disk).Ok();
         try
         {
-            using Serving serving = await Serving.StartAsync(root, Path.Combine(_folder, "log"), "--free-floor", "0");
+            using Serving serving = await Serving.StartAsync(root, Path.Combine(_folder, "log"), _folder, "--free-floor", "0");
             byte[] blob = RandomNumberGenerator.GetBytes(8 << 20);
             string upload = await BeginAsync(serving.Http);
             Assert.Equal(202, await SendAsync(serving.Http, HttpMethod.Patch, upload, blob[..1_000_000]));
@@ -101,7 +115,7 @@ public sealed class ServerProcessTests : IDisposable
     public async Task It_holds_less_than_100_MB_when_idle_and_after_two_hundred_requests()
     {
         const long Most = 100_000_000;
-        using Serving serving = await Serving.StartAsync(Path.Combine(_folder, "store"), Path.Combine(_folder, "log"));
+        using Serving serving = await Serving.StartAsync(Path.Combine(_folder, "store"), Path.Combine(_folder, "log"), _folder);
         long idle = Resident(serving.Process.Id);
         byte[] blob = RandomNumberGenerator.GetBytes(20 << 20);
         Assert.Equal(201, await SendAsync(serving.Http, HttpMethod.Post, $"/v2/a/blobs/uploads/?digest={Digest.Of(blob)}", blob));
@@ -125,6 +139,13 @@ public sealed class ServerProcessTests : IDisposable
     {
         string line = File.ReadLines($"/proc/{process}/status").Single(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
         return long.Parse(line.Split(':')[1].Replace("kB", "", StringComparison.Ordinal).Trim(), CultureInfo.InvariantCulture) << 10;
+    }
+
+    private static int FreePort()
+    {
+        using var probe = new TcpListener(IPAddress.Loopback, 0);
+        probe.Start();
+        return ((IPEndPoint)probe.LocalEndpoint).Port;
     }
 
     private static async Task FillAsync(string path, int bytes)
@@ -158,16 +179,11 @@ public sealed class ServerProcessTests : IDisposable
 
         internal HttpClient Http { get; }
 
-        internal static async Task<Serving> StartAsync(string root, string log, params string[] options)
+        internal static async Task<Serving> StartAsync(string root, string log, string folder, params string[] options)
         {
-            int port;
-            using (var probe = new TcpListener(IPAddress.Loopback, 0))
-            {
-                probe.Start();
-                port = ((IPEndPoint)probe.LocalEndpoint).Port;
-            }
-            string address = $"127.0.0.1:{port}";
-            var serving = new Serving(ChildProcess.Start(new ChildStart { Program = SeedStore.Binary, Arguments = ["--root", root, "registry", "serve", "--addr", address, "--access-log", log, .. options] }), address);
+            string address = $"127.0.0.1:{FreePort()}";
+            var start = new ChildStart { Program = SeedStore.Binary, Arguments = ["--root", root, "registry", "serve", "--addr", address, "--access-log", log, .. options], WorkingDirectory = folder };
+            var serving = new Serving(ChildProcess.Start(start), address);
             for (int i = 0; ; i++)
             {
                 try
