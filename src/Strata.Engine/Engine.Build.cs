@@ -22,15 +22,12 @@ public sealed partial class Engine
         using RootedDirectory? context = request.ContextDirectory is { } folder ? OpenContext(folder) : null;
         (string text, string name) = ReadDockerfile(request, context);
         Dockerfile file = Dockerfile.Parse(text, name);
-        foreach (DockerfileWarning warning in file.Warnings)
-        {
-            progress.Warn($"{warning.Span}: {warning.Message}{(warning.Fix is null ? "" : $" (write: {warning.Fix})")}");
-        }
         var bases = new Dictionary<ImageReference, BaseImage>();
         foreach ((ImageReference image, SourceSpan span) in BuildPlanner.FindBases(file, request.Options))
         {
             bases[image] = await ReadBaseAsync(image, span, request, cancellationToken).ConfigureAwait(false);
         }
+        WarnOfFindings(file, bases, request, ReadIgnore(context, name), progress);
         BuildGraph graph = BuildPlanner.Plan(file, bases, request.Options);
         foreach (string warning in graph.Warnings)
         {

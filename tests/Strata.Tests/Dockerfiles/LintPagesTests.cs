@@ -10,6 +10,8 @@ public sealed partial class LintPagesTests
 {
     private static readonly string s_folder = Path.Combine(LayeringTests.RepositoryRoot(), "docs", "lint");
 
+    private static readonly LintOptions s_options = new() { Ignore = DockerIgnore.Parse("secret.txt") };
+
     public static TheoryData<string> Rules => [.. DockerfileLinter.Rules];
 
     [Fact]
@@ -36,10 +38,12 @@ public sealed partial class LintPagesTests
         string bad = Example().Match(page).Groups[1].Value;
         bool isFixed = Lint(bad).Any(f => f.Rule == rule && f.Fix is not null);
         Assert.Equal(isFixed, !page.Contains("Only a person can mend it.", StringComparison.Ordinal));
-        Assert.Equal(!isFixed, Lint(DockerfileLinter.Fix(Dockerfile.Parse(bad))).Any(f => f.Rule == rule));
+        Assert.Equal(!isFixed, Lint(DockerfileLinter.Fix(Dockerfile.Parse(bad), s_options, withUnsafe: true)).Any(f => f.Rule == rule));
+        bool isSafe = Lint(bad).Any(f => f.Rule == rule && f.Fix is { IsSafe: true });
+        Assert.Equal(isFixed && !isSafe, page.Contains("strata lint --fix --unsafe-fixes", StringComparison.Ordinal));
     }
 
-    private static System.Collections.Immutable.ImmutableArray<LintFinding> Lint(string text) => DockerfileLinter.Lint(Dockerfile.Parse(text));
+    private static System.Collections.Immutable.ImmutableArray<LintFinding> Lint(string text) => DockerfileLinter.Lint(Dockerfile.Parse(text), s_options);
 
     [GeneratedRegex("```dockerfile\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex Example();

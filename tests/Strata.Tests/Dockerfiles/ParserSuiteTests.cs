@@ -132,6 +132,40 @@ public sealed class ParserSuiteTests
         return same ? null : $"\n{theirs}\n{ours}";
     }
 
+    [Fact]
+    public void Real_Dockerfiles_that_were_fixed_are_Dockerfiles_and_stay_as_they_are()
+    {
+        var wrong = new List<string>();
+        int changed = 0;
+        foreach (string path in Directory.EnumerateFiles(Suites.File("dockerfiles"), "*", SearchOption.AllDirectories).Where(p => !p.Contains("/expected/", StringComparison.Ordinal) && !p.EndsWith(".tsv", StringComparison.Ordinal)))
+        {
+            string text = File.ReadAllText(path);
+            Dockerfile file;
+            try
+            {
+                file = Dockerfile.Parse(text);
+            }
+            catch (DockerfileException)
+            {
+                continue; // what BuildKit refuses too
+            }
+            foreach (bool withUnsafe in new[] { false, true })
+            {
+                string once = DockerfileLinter.Fix(file, new LintOptions(), withUnsafe);
+                var again = Dockerfile.Parse(once);
+                changed += once == text ? 0 : 1;
+                if (DockerfileLinter.Fix(again, new LintOptions(), withUnsafe) != once || again.Stages.Length != file.Stages.Length || Comments(once) != Comments(text))
+                {
+                    wrong.Add($"{path} {withUnsafe}\n{once}");
+                }
+            }
+        }
+        Assert.True(wrong.Count == 0 && changed > 100, $"{wrong.Count}\n{string.Join("\n\n", wrong.Take(5))}");
+    }
+
+    // A comment that stood behind an instruction goes where it was taken for a part of it.
+    private static int Comments(string text) => text.Split('\n').Count(l => l.TrimStart().StartsWith('#'));
+
     private static string? CompareLint(JsonElement expected, string text)
     {
         if (expected.TryGetProperty("instructionError", out _))
@@ -142,9 +176,9 @@ public sealed class ParserSuiteTests
         bool whole = !expected.TryGetProperty("buildError", out _);
         string[] theirs = expected.GetProperty("lint").ValueKind != JsonValueKind.Array ? [] : [.. expected.GetProperty("lint").EnumerateArray()
             .Select(l => $"{l.GetProperty("line").GetInt32()} {l.GetProperty("rule").GetString()} {l.GetProperty("detail").GetString()}").Order(StringComparer.Ordinal)];
-        string[] own = [nameof(ConsecutiveRuns), nameof(FileDeletedInLaterLayer), nameof(InlineComment), nameof(PackageCacheLeft)];
+        string[] own = [nameof(FileDeletedInLaterLayer), nameof(InlineComment), nameof(ModeChangedInLaterLayer)];
         string[] ours = [.. DockerfileLinter.Lint(Dockerfile.Parse(text), new LintOptions { BaseVariables = _ => [] })
-            .Where(f => !own.Contains(f.Rule)).Select(f => $"{f.Span.FirstLine} {f.Rule} {f.Message}").Order(StringComparer.Ordinal)];
+            .Where(f => !own.Contains(f.Rule) && !f.Rule.StartsWith("DL", StringComparison.Ordinal)).Select(f => $"{f.Span.FirstLine} {f.Rule} {f.Message}").Order(StringComparer.Ordinal)];
         string[] missing = [.. theirs.Except(ours)], more = whole ? [.. ours.Except(theirs)] : [];
         return missing.Length + more.Length == 0 ? null : $"\nmissing {string.Join("; ", missing)}\nmore {string.Join("; ", more)}";
     }

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Strata.Dockerfiles.Lint;
 
 /// <summary>One simple command of a script, as far as a look without a shell can tell.</summary>
@@ -7,12 +5,20 @@ namespace Strata.Dockerfiles.Lint;
 /// <param name="Output">The file that <c>&gt;</c> writes; null where there is none.</param>
 internal sealed record ShellCommand(string[] Words, string? Output)
 {
+    /// <summary>Where each word ends in the script; empty where that is not known.</summary>
+    internal int[] Ends { get; init; } = [];
+
     internal string Program => Words[0][(Words[0].LastIndexOf('/') + 1)..];
 
     internal bool Has(string word) => Words.AsSpan(1).Contains(word);
 
+    internal bool HasAny(params ReadOnlySpan<string> words) => Words.AsSpan(1).ContainsAny(words);
+
     /// <summary>The arguments that are no flags.</summary>
     internal IEnumerable<string> Operands => Words.Skip(1).Where(w => !w.StartsWith('-'));
+
+    /// <summary>Whether a flag of one letter is there, alone or in a cluster: <c>-y</c>, <c>-qy</c>.</summary>
+    internal bool HasLetter(char letter) => Words.Skip(1).Any(w => w is ['-', not '-', ..] && w.Contains(letter, StringComparison.Ordinal));
 
     /// <summary>What follows a flag: <c>-o file</c>, <c>-ofile</c>, <c>--output=file</c>.</summary>
     internal string? After(string brief, string full)
@@ -36,41 +42,64 @@ internal sealed record ShellCommand(string[] Words, string? Output)
     }
 }
 
-/// <summary>Splits a script at <c>;</c>, <c>&amp;&amp;</c>, <c>||</c>, <c>|</c>, brackets and newlines outside quotes.</summary>
+/// <summary>Splits a script at <c>;</c>, <c>&amp;&amp;</c>, <c>||</c>, <c>|</c>, brackets and newlines outside quotes. What a shell is given with -c is split too.</summary>
 internal static class ShellCommands
 {
+    private const int MaxDepth = 4; // sh -c 'sh -c …': nobody goes deeper
+
     // Words before a command that are none, and words that run another command.
     private static readonly HashSet<string> s_prefixes =
-        ["sudo", "exec", "command", "time", "env", "nice", "then", "do", "else", "if", "while", "until", "!", "{", "}", "eatmydata"];
+        ["sudo", "exec", "command", "time", "env", "nice", "then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "eatmydata", "nohup"];
+
+    private static readonly HashSet<string> s_shells = ["sh", "bash", "ash", "dash", "zsh", "ksh"];
 
     /// <summary>The commands of a RUN: of its text, of the script its heredoc is, or of what it gives a shell.</summary>
     internal static List<ShellCommand> Of(RunInstruction run)
     {
-        if (!run.Command.IsShell)
+        if (run.Command.Words.IsEmpty)
         {
-            return run.Command.Words is [_, "-c" or "-ec" or "-lc" or "-exc", var script, ..] ? Split(script) : run.Command.Words.IsEmpty ? [] : [new ShellCommand([.. run.Command.Words], null)];
+            return [];
         }
-        string text = run.Command.Words[0];
-        return run.Heredocs.Length == 1 && DockerfileLexer.TryReadMarker(text, out _, out _, out _) ? Split(run.Heredocs[0].Content) : Split(text);
+        return !run.Command.IsShell ? Inner(new ShellCommand([.. run.Command.Words], null), 0) : Split(IsScript(run) ? run.Heredocs[0].Content : run.Command.Words[0]);
     }
 
-    internal static List<ShellCommand> Split(string script)
+    /// <summary>Whether a RUN's only document is a script: it stands alone, or a shell reads it.</summary>
+    internal static bool IsScript(RunInstruction run)
+    {
+        string text = run.Command.Words.IsEmpty ? "" : run.Command.Words[0];
+        if (run.Heredocs.Length != 1 || !run.Command.IsShell)
+        {
+            return false;
+        }
+        List<string> words = Words.AtBlanks(text.Trim());
+        bool onlyFlags = words.Take(words.Count - 1).All(w => s_shells.Contains(w[(w.LastIndexOf('/') + 1)..]) || w.StartsWith('-'));
+        bool isShell = !run.Heredocs[0].Content.StartsWith("#!", StringComparison.Ordinal) || s_shells.Any(s => run.Heredocs[0].Content.Split('\n')[0].TrimEnd().EndsWith(s, StringComparison.Ordinal));
+        return onlyFlags && isShell && DockerfileLexer.TryReadMarker(words[^1], out _, out _, out _);
+    }
+
+    internal static List<ShellCommand> Split(string script) => Split(script, 0);
+
+    private static List<ShellCommand> Split(string script, int depth)
     {
         var commands = new List<ShellCommand>();
-        var words = new List<string>();
+        var words = new List<Token>();
         string? output = null;
-        foreach (string token in Tokens(script))
+        bool redirects = false;
+        foreach (Token token in new ShellTokens(script).Read())
         {
-            if (token is "\n")
+            if (token.Kind == TokenKind.End)
             {
                 EndCommand();
             }
-            else if (words.Count > 0 && words[^1] == ">")
+            else if (token.Kind == TokenKind.Output)
             {
-                words.RemoveAt(words.Count - 1);
-                output = token;
+                redirects = true;
             }
-            else if (words.Count > 0 || !IsPrefix(token))
+            else if (redirects)
+            {
+                (output, redirects) = (token.Text, false);
+            }
+            else
             {
                 words.Add(token);
             }
@@ -80,95 +109,35 @@ internal static class ShellCommands
 
         void EndCommand()
         {
-            if (words.Count > 0 && words[0] != ">")
+            Token[] own = [.. WithoutPrefixes(words)];
+            if (own.Length > 0)
             {
-                commands.Add(new ShellCommand([.. words], output));
+                commands.AddRange(Inner(new ShellCommand([.. own.Select(t => t.Text)], output) { Ends = [.. own.Select(t => t.End)] }, depth));
             }
             words.Clear();
-            output = null;
+            (output, redirects) = (null, false);
         }
     }
 
-    // A word that stands before the program: sudo, then, NAME=value.
-    private static bool IsPrefix(string word)
+    // The command itself, and before it those of the script that it gives a shell; they stand in quotes, where nothing can be put.
+    private static List<ShellCommand> Inner(ShellCommand command, int depth)
     {
-        int equals = word.IndexOf('=', StringComparison.Ordinal);
-        return s_prefixes.Contains(word) || (equals > 0 && word[..equals].All(c => char.IsAsciiLetterOrDigit(c) || c == '_'));
+        int at = s_shells.Contains(command.Program) ? Array.FindIndex(command.Words, w => w is ['-', not '-', ..] && w.EndsWith('c')) : -1;
+        List<ShellCommand> inner = at > 0 && at + 1 < command.Words.Length && depth < MaxDepth ? Split(command.Words[at + 1], depth + 1) : [];
+        return [.. inner.Select(c => c with { Ends = [] }), command];
     }
 
-    // Words; ">" for what writes a file; a newline for what ends a command.
-    private static IEnumerable<string> Tokens(string script)
+    // sudo -E, then, NAME=value stand before the program.
+    private static IEnumerable<Token> WithoutPrefixes(List<Token> words)
     {
-        var word = new StringBuilder();
-        bool inWord = false;
-        for (int i = 0; i < script.Length; i++)
+        bool anyPrefix = false;
+        return words.SkipWhile(token =>
         {
-            char c = script[i];
-            switch (c)
-            {
-                case '\'' or '"':
-                    inWord = true;
-                    i = AppendQuoted(script, i, word);
-                    continue;
-                case '\\' when i + 1 < script.Length && script[i + 1] == '\n':
-                    i++;
-                    continue;
-                case '\\' when i + 1 < script.Length:
-                    inWord = true;
-                    word.Append(script[++i]);
-                    continue;
-                case '#' when !inWord:
-                    i = script.IndexOf('\n', i) is int end and >= 0 ? end - 1 : script.Length;
-                    continue;
-                case '>' when i + 1 < script.Length && script[i + 1] is '&':
-                    i++; // 2>&1 writes no file
-                    continue;
-            }
-            bool ends = c is ';' or '\n' or '|' or '&' or '(' or ')' or '`';
-            if (!ends && c is not ('>' or '<') && !char.IsWhiteSpace(c))
-            {
-                inWord = true;
-                word.Append(c);
-                continue;
-            }
-            if (inWord && !(c == '>' && word.Length == 1 && char.IsAsciiDigit(word[0])))
-            {
-                yield return word.ToString();
-            }
-            word.Clear();
-            inWord = false;
-            if (ends)
-            {
-                yield return "\n";
-            }
-            else if (c == '>')
-            {
-                i += i + 1 < script.Length && script[i + 1] is '>' or '|' ? 1 : 0;
-                yield return ">";
-            }
-        }
-        if (inWord)
-        {
-            yield return word.ToString();
-        }
-    }
-
-    // Returns where the closing quote is.
-    private static int AppendQuoted(string script, int open, StringBuilder word)
-    {
-        char quote = script[open];
-        for (int i = open + 1; i < script.Length; i++)
-        {
-            if (script[i] == quote)
-            {
-                return i;
-            }
-            if (quote == '"' && script[i] == '\\' && i + 1 < script.Length)
-            {
-                i++;
-            }
-            word.Append(script[i]);
-        }
-        return script.Length;
+            string word = token.Text;
+            int equals = word.IndexOf('=', StringComparison.Ordinal);
+            bool prefix = s_prefixes.Contains(word) || (anyPrefix && word.StartsWith('-')) || (equals > 0 && word[..equals].All(c => char.IsAsciiLetterOrDigit(c) || c == '_'));
+            anyPrefix |= prefix;
+            return prefix;
+        });
     }
 }
