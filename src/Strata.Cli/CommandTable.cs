@@ -32,7 +32,7 @@ internal static class CommandTable
     internal static string[] Names { get; } =
     [
         "build", "lint", "bootstrap", "run", "create", "start", "stop", "kill", "wait", "ps", "rm", "logs", "diff", "commit", "export", "import", "mount",
-        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "unpack", "save", "load", "pull", "push",
+        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "sbom", "unpack", "save", "load", "pull", "push",
         "copy", "sync", "login", "logout", "search", "tags", "manifest", "mirror", "config", "registry", "system", "sharing", "info", "version", "completion",
     ];
 
@@ -100,6 +100,7 @@ internal static class CommandTable
         "rmi" => new(name, RmiCommand.Create, "Remove images", "strata rmi app", "strata rmi -f 3f53bb00af94") { Group = "Images" },
         "pin" => new(name, PinCommand.Create, "Keep images from going by themselves", "strata pin debian:bookworm app:1") { Group = "Images" },
         "unpin" => new(name, PinCommand.CreateUnpin, "Let pinned images go again", "strata unpin app:1") { Group = "Images" },
+        "sbom" => new(name, SbomCommand.Create, "Print what is installed in an image, as SPDX", "strata sbom app", "strata sbom -o app.spdx.json app") { Group = "Images" },
         "unpack" => new(name, UnpackCommand.Create, "Put an image's files into a folder", "strata unpack debian:bookworm ./rootfs") { Group = "Images" },
         "save" => new(name, SaveCommand.Create, "Write images into an archive", "strata save -o app.tar app", "strata save app | ssh host strata load", "strata save --format oci-dir -o ./layout app") { Group = "Images" },
         "load" => new(name, SaveCommand.CreateLoad, "Take images from an archive", "strata load -i app.tar") { Group = "Images", Grows = true },

@@ -39,7 +39,7 @@ public sealed partial class Engine
         var settings = new BuildSettings(context, ReadIgnore(context, name))
         {
             NoCache = request.NoCache, NoCacheStages = request.NoCacheStages, Compression = request.Compression, SourceDateEpoch = request.SourceDateEpoch, Jobs = request.Jobs,
-            Secrets = request.Secrets, Agents = agents.Sockets, KeepsFailure = request.KeepFailed, Annotations = request.Annotations,
+            Secrets = request.Secrets, Agents = agents.Sockets, KeepsFailure = request.KeepFailed, Annotations = request.Annotations, Ledger = request.Ledger,
         };
         using var executor = new BuildExecutor(environment, settings, progress);
         BuiltImage built;
@@ -167,6 +167,7 @@ public sealed partial class Engine
             };
         }
         (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
+        request.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Image, image.ToString(), descriptor.Digest.ToString()) { Platform = request.Options.Platform.ToString() });
         if (!IsNamed(descriptor.Digest) && (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false) || !IsNamed(descriptor.Digest)))
         {
             throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile");
@@ -226,6 +227,8 @@ public sealed record BuildRequest
     public CompressionKind Compression { get; init; } = CompressionKind.Gzip;
     /// <summary>SOURCE_DATE_EPOCH: the time everything made now is said to be made at.</summary>
     public DateTimeOffset? SourceDateEpoch { get; init; }
+    /// <summary>Told of all that comes from outside; null: nobody.</summary>
+    public Supply.SourceLedger? Ledger { get; init; }
 }
 
 /// <summary>What was built.</summary>

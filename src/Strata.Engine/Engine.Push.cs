@@ -22,6 +22,7 @@ public sealed partial class Engine
         {
             CopyOptions copy = new() { Parallelism = options.Parallelism, Progress = options.Progress, LeavesForeign = !options.ForeignLayers };
             await ContentCopier.CopyAsync(Content, remote, root, copy, cancellationToken).ConfigureAwait(false);
+            await PushReferrersAsync(root, remote, copy, cancellationToken).ConfigureAwait(false);
             if (reference.Tag is { } tag)
             {
                 await remote.TagAsync(root, tag, cancellationToken).ConfigureAwait(false);

@@ -31,6 +31,7 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         {
             FetchedFile file = await FetchedFile.FetchAsync(new Uri(url), environment.Content.Layout.NewIngestPath("fetch"), cancellationToken).ConfigureAwait(false);
             _fetched.Add(file);
+            settings.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Url, url, file.Digest.ToString()));
             if (Rules.Checksum is { } expected && file.DigestBy(expected.HashAlgorithm) is var actual && expected != actual)
             {
                 throw new DigestMismatchException(expected, actual, $"{step.Span}: ADD {url}");

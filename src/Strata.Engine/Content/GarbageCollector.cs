@@ -34,6 +34,7 @@ public static class GarbageCollector
         {
             marked = await MarkAllAsync(store, roots, kept, cancellationToken).ConfigureAwait(false);
             moved.AddRange(victims.Where(d => !marked.Contains(d) && TryMove(store.Layout, d)));
+            bytes += ReferrerRecords.Sweep(store);
         }
         foreach (string trash in moved.Select(d => TrashFolder.PathOf(store.Layout, d)))
         {
@@ -70,7 +71,7 @@ public static class GarbageCollector
 
     private static long SweepRecords(StoreLayout layout, bool dryRun)
         => AtomicFile.Sweep(layout.Root, recurse: false, dryRun)
-            + new[] { layout.Images, layout.Snapshots, layout.Containers, layout.Cache }.Sum(folder => AtomicFile.Sweep(folder, recurse: true, dryRun));
+            + new[] { layout.Images, layout.Referrers, layout.Snapshots, layout.Containers, layout.Cache }.Sum(folder => AtomicFile.Sweep(folder, recurse: true, dryRun));
 
     /// <summary>Marks a manifest and all that is below it.</summary>
     internal static ValueTask MarkAsync(ContentStore store, Descriptor descriptor, HashSet<Digest> marked, CancellationToken cancellationToken)
@@ -88,6 +89,10 @@ public static class GarbageCollector
         try
         {
             await MarkChildrenAsync(store, descriptor, marked, walked, cancellationToken).ConfigureAwait(false);
+            foreach (Descriptor about in ReferrerRecords.List(store.Layout, descriptor.Digest))
+            {
+                await MarkAsync(store, about, marked, walked, cancellationToken).ConfigureAwait(false);
+            }
         }
         catch (StrataException e) when (e.Kind is ErrorKind.Corrupt or ErrorKind.Invalid)
         {

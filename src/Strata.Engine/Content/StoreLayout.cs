@@ -9,6 +9,7 @@ namespace Strata.Content;
 /// blobs/sha256/ab/abcd…           immutable; the name is the hash of the bytes
 /// images/REGISTRY/REPO/…/_tags/TAG, _digests/HEX   names: a small file that holds a descriptor and a summary
 /// images/_untagged/HEX            images without a name, until they are pruned
+/// referrers/HEX/HEX               documents about a manifest (the first): descriptors of their artifacts (the second)
 /// trees/DIFF-ID/fs                the files of a layer, unpacked once however many images have it (overlay)
 /// snapshots/CHAIN-ID.json         a stack of layers: its top tree, and the chain below
 /// active/KEY/                     upper/ work/ of a container or a build step
@@ -40,6 +41,7 @@ public sealed class StoreLayout
     public string Blobs => Path.Combine(Root, "blobs");
     public string Images => Path.Combine(Root, "images");
     public string Untagged => Path.Combine(Images, "_untagged");
+    public string Referrers => Path.Combine(Root, "referrers");
     public string Trees => Path.Combine(Root, "trees");
     public string Snapshots => Path.Combine(Root, "snapshots");
     public string Active => Path.Combine(Root, "active");

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using Strata.Content;
@@ -106,9 +107,9 @@ internal static class ImageDifference
     private static string Text(EntryMetadata metadata) => metadata.Modified.ToDate() is { } date && metadata.Modified.Nanoseconds % 100 == 0 ? date.ToString("O", CultureInfo.InvariantCulture)
         : string.Create(CultureInfo.InvariantCulture, $"{metadata.Modified.Seconds}.{metadata.Modified.Nanoseconds:d9}");
 
-    private static IEnumerable<byte> ValueOf(EntryMetadata metadata, string name)
+    private static ImmutableArray<byte> ValueOf(EntryMetadata metadata, string name)
     {
-        foreach ((string key, System.Collections.Immutable.ImmutableArray<byte> value) in metadata.Xattrs)
+        foreach ((string key, ImmutableArray<byte> value) in metadata.Xattrs)
         {
             if (key == name)
             {

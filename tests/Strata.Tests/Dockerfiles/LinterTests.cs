@@ -75,6 +75,8 @@ public sealed class LinterTests
     [InlineData("RUN apt-get update && apt-get install -y curl && rm -rf /var/lib/apt/lists/*", "RUN apt-get update && apt-get install -y curl && rm -rf /var/lib/apt/lists/*")]
     [InlineData("RUN yum install x", "RUN yum install -y x \\\n    && yum clean all")]
     [InlineData("EXPOSE 80:8080/TCP", "EXPOSE 8080/tcp")]
+    [InlineData("RUN apt-get update\nRUN apt-get install -y --no-install-recommends a", "RUN apt-get update \\\n    && apt-get install -y --no-install-recommends a \\\n    && rm -rf /var/lib/apt/lists/*")]
+    [InlineData("RUN apt-get update\nENV A=b\nRUN apt-get install -y --no-install-recommends a && apt-get clean", "RUN apt-get update\nENV A=b\nRUN apt-get install -y --no-install-recommends a && apt-get clean")]
     public void A_fix_changes_that_and_nothing_else(string before, string after)
     {
         string keyword = before.StartsWith("run", StringComparison.Ordinal) ? "from" : "FROM";
@@ -123,7 +125,7 @@ public sealed class LinterTests
     {
         var file = Dockerfile.Parse("FROM scratch\nCOPY secret.txt ./docs/a.md app /\n");
         LintFinding[] found = [.. DockerfileLinter.Lint(file, new LintOptions { Ignore = DockerIgnore.Parse("secret.txt\ndocs\n!docs/keep\n") })];
-        Assert.Equal(["Attempting to Copy file \"secret.txt\" that is excluded by .dockerignore", "Attempting to Copy file \"./docs/a.md\" that is excluded by .dockerignore"], found.Select(f => f.Message));
+        Assert.Equal(["Attempting to Copy file \"./docs/a.md\" that is excluded by .dockerignore", "Attempting to Copy file \"secret.txt\" that is excluded by .dockerignore"], found.Select(f => f.Message));
         Assert.Empty(DockerfileLinter.Lint(file));
     }
 }
