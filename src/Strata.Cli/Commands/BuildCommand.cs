@@ -205,7 +205,7 @@ internal sealed class BuildCommand
         return arguments.ToImmutable();
     }
 
-    private static DateTimeOffset? SourceDateEpoch(string[] arguments)
+    internal static DateTimeOffset? SourceDateEpoch(string[] arguments)
     {
         string? text = arguments.LastOrDefault(a => a.StartsWith("SOURCE_DATE_EPOCH=", StringComparison.Ordinal))?["SOURCE_DATE_EPOCH=".Length..] ?? Environment.GetEnvironmentVariable("SOURCE_DATE_EPOCH");
         return string.IsNullOrEmpty(text) ? null : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long seconds) ? DateTimeOffset.FromUnixTimeSeconds(seconds)

@@ -21,7 +21,7 @@ public sealed record Package(string Kind, string Name, string Version, string Fo
 
     /// <summary>The package URL (purl-spec).</summary>
     /// <param name="distribution">The image's; null where it says none.</param>
-    public string UrlFor(Distribution? distribution)
+    public string UrlFor(LinuxDistribution? distribution)
     {
         string space = Kind == "nuget" ? "" : Uri.EscapeDataString(distribution?.Id ?? (Kind == "deb" ? "debian" : "alpine")) + "/";
         string[] qualifiers = Kind == "nuget" ? []
@@ -33,10 +33,10 @@ public sealed record Package(string Kind, string Name, string Version, string Fo
 /// <summary>What <c>/etc/os-release</c> says of an image.</summary>
 /// <param name="Id">In lower case: debian, alpine.</param>
 /// <param name="Version">12, 3.20.1; empty where there is none.</param>
-public sealed record Distribution(string Id, string Version)
+public sealed record LinuxDistribution(string Id, string Version)
 {
     /// <summary>Reads the lines of os-release(5); null where they name none.</summary>
-    internal static Distribution? Parse(string text)
+    internal static LinuxDistribution? Parse(string text)
     {
         string? id = null, version = null;
         foreach (string line in text.Split('\n'))
@@ -46,6 +46,6 @@ public sealed record Distribution(string Id, string Version)
             id = equals == 2 && line.StartsWith("ID", StringComparison.Ordinal) ? value : id;
             version = line.StartsWith("VERSION_ID=", StringComparison.Ordinal) ? value : version;
         }
-        return string.IsNullOrEmpty(id) ? null : new Distribution(id, version ?? "");
+        return string.IsNullOrEmpty(id) ? null : new LinuxDistribution(id, version ?? "");
     }
 }

@@ -8,7 +8,7 @@ namespace Strata.Supply;
 /// <summary>What was found in an image's files.</summary>
 /// <param name="Distribution">From os-release; null where there is none.</param>
 /// <param name="Packages">By kind, name and version; each once.</param>
-public sealed record ImageContents(Distribution? Distribution, ImmutableArray<Package> Packages);
+public sealed record ImageContents(LinuxDistribution? Distribution, ImmutableArray<Package> Packages);
 
 /// <summary>Finds packages by the records in an image's files: dpkg's, apk's, and every .NET application's.</summary>
 internal static class PackageScan
@@ -19,7 +19,7 @@ internal static class PackageScan
     internal static ImageContents Scan(LayerStack stack)
     {
         var found = new List<Package>();
-        Distribution? distribution = null;
+        LinuxDistribution? distribution = null;
         foreach (LayerNode node in stack.Walk())
         {
             if (node.Status.Kind != FileKind.Regular)
@@ -41,7 +41,7 @@ internal static class PackageScan
         }
         if (stack.TryFind("etc/os-release", follow: true) is { Status.Kind: FileKind.Regular } release)
         {
-            distribution = Distribution.Parse(Encoding.UTF8.GetString(Read(stack, release)));
+            distribution = LinuxDistribution.Parse(Encoding.UTF8.GetString(Read(stack, release)));
         }
         return new ImageContents(distribution, [.. found.DistinctBy(p => (p.Kind, p.Name, p.Version, p.Architecture))
             .OrderBy(p => p.Kind, StringComparer.Ordinal).ThenBy(p => p.Name, StringComparer.Ordinal).ThenBy(p => p.Version, StringComparer.Ordinal).ThenBy(p => p.Architecture, StringComparer.Ordinal)]);

@@ -67,7 +67,7 @@ internal static class SpdxDocument
         json.WriteEndObject();
     }
 
-    private static void WritePackage(Utf8JsonWriter json, Package package, string id, Distribution? distribution)
+    private static void WritePackage(Utf8JsonWriter json, Package package, string id, LinuxDistribution? distribution)
     {
         json.WriteStartObject();
         json.WriteString("SPDXID", id);

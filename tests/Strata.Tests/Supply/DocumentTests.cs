@@ -15,7 +15,7 @@ public sealed class DocumentTests
     [Fact]
     public void A_bill_of_materials_has_what_the_specification_asks_for()
     {
-        var contents = new ImageContents(new Distribution("debian", "12"),
+        var contents = new ImageContents(new LinuxDistribution("debian", "12"),
         [
             new Package("deb", "g++", "4:12", "var/lib/dpkg/status") { Architecture = "amd64", Supplier = "A <a@b>" },
             new Package("deb", "g--", "4-12", "var/lib/dpkg/status"),

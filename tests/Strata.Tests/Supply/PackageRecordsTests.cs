@@ -33,7 +33,7 @@ public sealed class PackageRecordsTests
             """;
         Package[] found = [.. PackageRecords.ReadDpkg(Status, "var/lib/dpkg/status")];
         Assert.Equal(["libc6 2.36-9+deb12u7 amd64", "last 1:2~rc1 "], found.Select(p => $"{p.Name} {p.Version} {p.Architecture}"));
-        Assert.Equal("pkg:deb/debian/libc6@2.36-9%2Bdeb12u7?arch=amd64&distro=debian-12", found[0].UrlFor(new Distribution("debian", "12")));
+        Assert.Equal("pkg:deb/debian/libc6@2.36-9%2Bdeb12u7?arch=amd64&distro=debian-12", found[0].UrlFor(new LinuxDistribution("debian", "12")));
         Assert.Equal("pkg:deb/debian/last@1%3A2~rc1", found[1].UrlFor(null));
     }
 
@@ -51,7 +51,7 @@ public sealed class PackageRecordsTests
     {
         Package package = Assert.Single(PackageRecords.ReadApk($"C:Q1abc=\nP:musl\nV:1.2.5-r0\nA:x86_64\nL:{license}\nm:Natanael <n@example.org>\nF:lib\nR:ld.so\n\n", "lib/apk/db/installed"));
         Assert.Equal(("musl", "1.2.5-r0", expected), (package.Name, package.Version, package.License));
-        Assert.Equal("pkg:apk/alpine/musl@1.2.5-r0?arch=x86_64&distro=alpine-3.20.1", package.UrlFor(new Distribution("alpine", "3.20.1")));
+        Assert.Equal("pkg:apk/alpine/musl@1.2.5-r0?arch=x86_64&distro=alpine-3.20.1", package.UrlFor(new LinuxDistribution("alpine", "3.20.1")));
     }
 
     [Fact]
@@ -80,5 +80,5 @@ public sealed class PackageRecordsTests
     [InlineData("PRETTY_NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\n", "debian", "12")]
     [InlineData("ID='alpine'\nVERSION_ID=3.20.1\n", "alpine", "3.20.1")]
     [InlineData("ID=arch\n", "arch", "")]
-    public void Os_release_names_the_distribution(string text, string id, string version) => Assert.Equal(new Distribution(id, version), Distribution.Parse(text));
+    public void Os_release_names_the_distribution(string text, string id, string version) => Assert.Equal(new LinuxDistribution(id, version), LinuxDistribution.Parse(text));
 }
