@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Strata.Build;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Oci;

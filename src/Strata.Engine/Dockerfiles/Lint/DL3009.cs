@@ -23,7 +23,7 @@ internal static class DL3009
 
     private static LintFinding? CheckRun(Dockerfile file, RunInstruction run)
     {
-        var script = new RunScript(file, run);
+        RunScript script = RunScript.Of(file, run);
         List<ShellCommand> commands = script.Commands;
         int last = commands.FindLastIndex(c => IsApt(c) && (c.Has("update") || Installs(c)));
         if (last < 0 || PackageSteps.IsMounted(run, "/var/lib/apt") || PackageSteps.IsMounted(run, "/var/cache/apt"))
@@ -41,7 +41,7 @@ internal static class DL3009
     // Whether an instruction from here on, or a stage built on this one, uses apt before it updates.
     private static bool NeedsLists(Dockerfile file, int stage, int from)
     {
-        ShellCommand? first = file.Stages[stage].Instructions.Skip(from).OfType<RunInstruction>().SelectMany(ShellCommands.Of).FirstOrDefault(c => IsApt(c) && (c.Has("update") || c.Has("download") || Installs(c)));
+        ShellCommand? first = file.Stages[stage].Instructions.Skip(from).OfType<RunInstruction>().SelectMany(r => RunScript.Of(file, r).Commands).FirstOrDefault(c => IsApt(c) && (c.Has("update") || c.Has("download") || Installs(c)));
         return first is not null ? !first.Has("update")
             : Enumerable.Range(stage + 1, file.Stages.Length - stage - 1).Any(child => StageFacts.ParentOf(file, child) == stage && NeedsLists(file, child, 0));
     }

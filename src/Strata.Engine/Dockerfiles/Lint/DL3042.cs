@@ -23,7 +23,7 @@ internal static class DL3042
 
     private static LintFinding? CheckRun(Dockerfile file, RunInstruction run)
     {
-        var script = new RunScript(file, run);
+        RunScript script = RunScript.Of(file, run);
         ShellCommand? command = script.Commands.Find(c => IsPip(c) && c.Has("install") && !c.Has("--no-cache-dir"));
         bool cleans = script.Commands.Any(c => PackageSteps.Removes(c, "/root/.cache/pip") || PackageSteps.Removes(c, "~/.cache") || (IsPip(c) && c.Has("purge")))
             || PackageSteps.IsMounted(run, "/root/.cache/pip") || run.Command.Words.Any(w => w.Contains("PIP_NO_CACHE_DIR=", StringComparison.Ordinal));

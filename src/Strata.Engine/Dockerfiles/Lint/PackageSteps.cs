@@ -36,5 +36,5 @@ internal static class PackageSteps
     }
 
     private static IEnumerable<(RunInstruction Run, RunScript Script)> Scripts(Dockerfile file, IEnumerable<Stage> stages)
-        => stages.SelectMany(s => s.Instructions).OfType<RunInstruction>().Select(run => (run, new RunScript(file, run)));
+        => stages.SelectMany(s => s.Instructions).OfType<RunInstruction>().Select(run => (run, RunScript.Of(file, run)));
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Strata.Dockerfiles.Lint;
@@ -8,13 +9,16 @@ namespace Strata.Dockerfiles.Lint;
 /// </summary>
 internal sealed class RunScript
 {
+    // A dozen rules ask for the same scripts.
+    private static readonly ConditionalWeakTable<RunInstruction, RunScript> s_known = [];
+
     private readonly Dockerfile _file;
     private readonly RunInstruction _run;
     private readonly string _raw; // the instruction's lines
     private readonly List<int> _offsets = []; // where each character of the script stands in them
     private readonly int _end = -1; // where a document's last line ends; -1 where the script is no document
 
-    internal RunScript(Dockerfile file, RunInstruction run)
+    private RunScript(Dockerfile file, RunInstruction run)
     {
         (_file, _run) = (file, run);
         string[] lines = SourceLines.Of(file, run.Span);
@@ -35,6 +39,8 @@ internal sealed class RunScript
         _offsets.AddRange(Enumerable.Range(start, _end - start));
         Commands = ShellCommands.Split(_raw[start.._end]);
     }
+
+    internal static RunScript Of(Dockerfile file, RunInstruction run) => s_known.GetValue(run, r => new RunScript(file, r));
 
     /// <summary>Its commands; their words know where they stand, but in the exec form.</summary>
     internal List<ShellCommand> Commands { get; }

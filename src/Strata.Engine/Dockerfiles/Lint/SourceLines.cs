@@ -1,11 +1,15 @@
+using System.Runtime.CompilerServices;
+
 namespace Strata.Dockerfiles.Lint;
 
 /// <summary>The lines of a file, for rules that change them.</summary>
 internal static class SourceLines
 {
+    private static readonly ConditionalWeakTable<Dockerfile, string[]> s_lines = []; // asked for once for each instruction and rule
+
     /// <summary>The lines of a range, without their ends.</summary>
     internal static string[] Of(Dockerfile file, SourceSpan span)
-        => [.. Split(file.Source).Skip(span.FirstLine - 1).Take(span.LastLine - span.FirstLine + 1).Select(l => l.TrimEnd('\r').TrimStart('\uFEFF'))];
+        => [.. s_lines.GetValue(file, static f => Split(f.Source)).AsSpan(span.FirstLine - 1, span.LastLine - span.FirstLine + 1).ToArray().Select(l => l.TrimEnd('\r').TrimStart('\uFEFF'))];
 
     /// <summary>The text with lines replaced; of two fixes that touch the same line the first counts. Line ends stay what they are.</summary>
     internal static string Apply(Dockerfile file, IEnumerable<LintFix> fixes)
