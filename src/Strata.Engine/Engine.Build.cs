@@ -18,6 +18,10 @@ public sealed partial class Engine
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(progress);
+        if (request.Supply is { IsEmpty: false } supply)
+        {
+            return await BuildWithAccountAsync(request with { Supply = null }, supply, progress, cancellationToken).ConfigureAwait(false);
+        }
         using StoreLease lease = Content.AcquireLease("build");
         using RootedDirectory? context = request.ContextDirectory is { } folder ? OpenContext(folder) : null;
         (string text, string name) = ReadDockerfile(request, context);
@@ -229,9 +233,15 @@ public sealed record BuildRequest
     public DateTimeOffset? SourceDateEpoch { get; init; }
     /// <summary>Told of all that comes from outside; null: nobody.</summary>
     public Supply.SourceLedger? Ledger { get; init; }
+    /// <summary>What is kept of the build beside its image; null: nothing.</summary>
+    public SupplyOptions? Supply { get; init; }
 }
 
 /// <summary>What was built.</summary>
 /// <param name="Manifest">Its manifest.</param>
 /// <param name="ImageId">Its config's digest: Docker's image ID.</param>
-public sealed record BuildResult(Descriptor Manifest, Digest ImageId);
+public sealed record BuildResult(Descriptor Manifest, Digest ImageId)
+{
+    /// <summary>Where a second build differed first; null where it did not, or was not asked for.</summary>
+    public string? Difference { get; init; }
+}

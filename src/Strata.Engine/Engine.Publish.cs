@@ -22,7 +22,7 @@ public sealed partial class Engine
     /// so that a change of the application changes its own layer only. Equal files give equal digests: times and umask do not count.
     /// </summary>
     /// <exception cref="StrataException">NotFound: no such project or output; Unsupported: no dotnet here; Invalid: publishing failed, or the output has no application.</exception>
-    public async ValueTask<AccountedBuild> PublishAsync(PublishRequest request, IBuildProgress progress, CancellationToken cancellationToken = default)
+    public async ValueTask<BuildResult> PublishAsync(PublishRequest request, IBuildProgress progress, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
         using StoreLease lease = Content.AcquireLease("publish");
@@ -41,10 +41,10 @@ public sealed partial class Engine
             ImmutableArray<ImageReference> tags = request.Tags.IsEmpty && ImageReference.TryParse(NameOf(application.Name), out ImageReference? named) ? [named] : request.Tags;
             var build = new BuildRequest
             {
-                ContextDirectory = context, DockerfileText = dockerfile, DockerfileName = "strata publish", Tags = tags, SourceDateEpoch = request.SourceDateEpoch, Pull = request.Pull,
+                ContextDirectory = context, DockerfileText = dockerfile, DockerfileName = "strata publish", Tags = tags, SourceDateEpoch = request.SourceDateEpoch, Pull = request.Pull, Supply = request.Supply,
                 Options = new BuildOptions { Platform = request.Platform ?? Platform.Host, Labels = request.Labels },
             };
-            return await BuildAsync(build, request.Supply, progress, cancellationToken).ConfigureAwait(false);
+            return await BuildAsync(build, progress, cancellationToken).ConfigureAwait(false);
         }
         finally
         {

@@ -14,14 +14,9 @@ public sealed partial class Engine
 {
     private static readonly string s_tool = $"strata {typeof(Engine).Assembly.GetName().Version?.ToString(3) ?? "0"}";
 
-    /// <summary>
-    /// Builds, and keeps account of it: a lock file is written or obeyed, the build is repeated and compared, documents about the image are attached to it.
-    /// </summary>
-    /// <exception cref="StrataException">Conflict: a source is not what the lock file says; NotFound: there is no lock file, or it lacks a source.</exception>
-    public async ValueTask<AccountedBuild> BuildAsync(BuildRequest request, SupplyOptions supply, IBuildProgress progress, CancellationToken cancellationToken = default)
+    // Builds, and keeps account of it: a lock file is written or obeyed, the build is repeated and compared, documents about the image are attached to it.
+    private async ValueTask<BuildResult> BuildWithAccountAsync(BuildRequest request, SupplyOptions supply, IBuildProgress progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(request);
-        ArgumentNullException.ThrowIfNull(supply);
         string path = supply.Lock == LockUse.None ? "" : LockPathOf(request);
         SourceLock? locked = supply.Lock == LockUse.Obey ? ReadLock(path) : null;
         var ledger = new SourceLedger(locked, Path.GetFileName(path));
@@ -48,7 +43,7 @@ public sealed partial class Engine
                 await Referrers.AttachAsync(Content, image, ProvenanceStatement.MediaType, statement, annotations, cancellationToken).ConfigureAwait(false);
             }
         }
-        return new AccountedBuild(result, difference);
+        return result with { Difference = difference };
     }
 
     /// <summary>The bill of materials of an image, SPDX 2.3 JSON: the one that is attached to it, or one that is made now.</summary>
@@ -131,14 +126,9 @@ public sealed partial class Engine
     {
         foreach (Descriptor subject in (await ReadImagesAsync(root, cancellationToken).ConfigureAwait(false)).Append(root).DistinctBy(d => d.Digest))
         {
-            IReadOnlyList<Descriptor> artifacts = ReferrerRecords.List(Layout, subject.Digest);
-            foreach (Descriptor artifact in artifacts)
+            foreach (Descriptor artifact in ReferrerRecords.List(Layout, subject.Digest))
             {
                 await ContentCopier.CopyAsync(Content, remote, artifact, copy, cancellationToken).ConfigureAwait(false);
-            }
-            if (artifacts.Count > 0)
-            {
-                await remote.NoteReferrersAsync(subject.Digest, artifacts, cancellationToken).ConfigureAwait(false);
             }
         }
     }
@@ -166,9 +156,6 @@ public sealed record SupplyOptions
     public bool Sbom { get; init; }
     /// <summary>Attaches how it was built (SLSA v1).</summary>
     public bool Provenance { get; init; }
-}
 
-/// <summary>A build and what was found about it.</summary>
-/// <param name="Result">The image.</param>
-/// <param name="Difference">Where a second build differed first; null where it did not, or was not asked for.</param>
-public sealed record AccountedBuild(BuildResult Result, string? Difference);
+    internal bool IsEmpty => Lock == LockUse.None && !Verify && !Sbom && !Provenance;
+}

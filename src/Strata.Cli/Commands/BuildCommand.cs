@@ -38,6 +38,7 @@ internal sealed class BuildCommand
     private readonly Option<string?> _onFailure = Options.Value("--on-failure", "WHAT", "keep: a container with what the failed step left");
     private readonly Option<string?> _progress = Options.Value("--progress", "KIND", "auto (default), plain, tty, json (one object a line) or quiet");
     private readonly Option<bool> _quiet = Options.Flag("--quiet", "print only the image's ID", "-q");
+    private readonly SupplyFlags _supply = new();
     private readonly CommandContext _context;
 
     private BuildCommand(CommandContext context) => _context = context;
@@ -49,7 +50,7 @@ internal sealed class BuildCommand
         {
             build._folder, build._tags, build._file, build._arguments, build._labels, build._annotations, build._target, build._platform, build._network, build._hosts, build._shm, build._ulimits,
             build._secrets, build._ssh, build._allow, build._compression, build._idFile, build._metadata, build._noCache, build._noCacheFilter, build._pull, build._jobs, build._onFailure,
-            build._progress, build._quiet,
+            build._progress, build._quiet, build._supply.Lock, build._supply.Locked, build._supply.Verify, build._supply.Sbom, build._supply.Provenance,
         };
         command.SetAction(build.RunAsync);
         return command;
@@ -77,7 +78,7 @@ internal sealed class BuildCommand
         {
             _context.Error.WriteLine($"Successfully tagged {tag.Familiar}");
         }
-        return 0;
+        return _supply.Tell(_context, parsed, result);
     }
 
     private async Task<BuildResult> BuildAsync(BuildRequest request, BuildLines progress, CancellationToken cancellationToken)
@@ -132,6 +133,7 @@ internal sealed class BuildCommand
             KeepFailed = parsed.GetValue(_onFailure) switch { null => false, "keep" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--on-failure {other}: there is keep") },
             SourceDateEpoch = SourceDateEpoch(parsed.GetValue(_arguments)),
             Compression = parsed.GetValue(_compression) switch { null or "gzip" => CompressionKind.Gzip, "zstd" => CompressionKind.Zstd, "none" => CompressionKind.None, string other => throw new StrataException(ErrorKind.Invalid, $"--compression {other}: there are gzip, zstd and none") },
+            Supply = _supply.Read(parsed),
             Options = ReadOptions(parsed),
         };
     }

@@ -41,9 +41,9 @@ internal static class PublishCommand
                 Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, SourceDateEpoch = BuildCommand.SourceDateEpoch([]), Supply = supply.Read(parsed),
             };
             using LiveDisplay? live = context.StartLive(parsed.GetValue(quiet));
-            AccountedBuild build = await context.Engine.PublishAsync(request, new BuildLines(context.Error, parsed.GetValue(quiet), live), cancellationToken);
+            BuildResult build = await context.Engine.PublishAsync(request, new BuildLines(context.Error, parsed.GetValue(quiet), live), cancellationToken);
             live?.Dispose();
-            context.Out.WriteLine(build.Result.ImageId.ToString());
+            context.Out.WriteLine(build.ImageId.ToString());
             return supply.Tell(context, parsed, build);
         });
         return command;

@@ -24,7 +24,7 @@ internal sealed class SupplyFlags
     }
 
     /// <summary>Says what a second build showed; the command's exit code.</summary>
-    internal int Tell(CommandContext context, ParseResult parsed, AccountedBuild build)
+    internal int Tell(CommandContext context, ParseResult parsed, BuildResult build)
     {
         if (parsed.GetValue(Verify))
         {
