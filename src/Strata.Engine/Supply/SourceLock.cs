@@ -45,7 +45,7 @@ public sealed record SourceLock(ImmutableArray<LockedSource> Sources)
         {
             var root = JsonFields.Parse(json);
             int version = root.Int32("version");
-            return version == Version ? new SourceLock(root.Objects("sources", ReadSource))
+            return version == Version ? new SourceLock(root.Has("sources") ? root.Objects("sources", ReadSource) : throw root.Missing("sources"))
                 : throw new StrataException(ErrorKind.Unsupported, $"{name}: version {version}; this strata knows {Version}");
         }
         catch (JsonException e)
