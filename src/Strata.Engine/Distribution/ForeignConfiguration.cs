@@ -10,7 +10,7 @@ namespace Strata.Distribution;
 internal sealed class ForeignConfiguration(RegistryFiles files)
 {
     private readonly Lazy<DockerDaemonFile> _docker = new(() => Read(files.DockerDaemon, DockerDaemonFile.Read) ?? DockerDaemonFile.Empty);
-    private readonly Lazy<ContainersRegistriesFile[]> _containers = new(() => [.. files.ContainersRegistries.Select(f => Read(f, ContainersRegistriesFile.Read)).OfType<ContainersRegistriesFile>()]);
+    private readonly Lazy<ContainersRegistriesFile[]> _containers = new(() => [.. files.ContainersRegistries.Where(ContainersRegistriesFile.HasRegistries).Select(f => Read(f, ContainersRegistriesFile.Read)).OfType<ContainersRegistriesFile>()]);
     private readonly ConcurrentDictionary<string, RegistrySettings?> _containerd = new(StringComparer.OrdinalIgnoreCase);
     private readonly ConcurrentDictionary<string, TlsFiles?> _tls = new(StringComparer.OrdinalIgnoreCase);
 
@@ -155,6 +155,10 @@ internal static class HostsTomlFile
 internal sealed class ContainersRegistriesFile
 {
     private readonly List<(string Prefix, RegistrySettings Settings)> _registries = [];
+
+    /// <summary>Whether a file may have an entry at all: those that come with the packages are long and have none.</summary>
+    public static bool HasRegistries(string path)
+        => ConfigFile.TryRead(path)?.Text.Split('\n').Any(l => l.AsSpan().TrimStart() is var line && (line.StartsWith("[[") || line.TrimStart("[\"' \t").StartsWith("registry"))) == true;
 
     public static ContainersRegistriesFile Read(ConfigNode root, string path, List<ConfigProblem> problems)
     {

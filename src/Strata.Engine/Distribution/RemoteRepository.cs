@@ -63,6 +63,10 @@ public sealed partial class RemoteRepository : IResumableSource, IResumableSink
         return descriptor;
     }
 
+    /// <summary>As <see cref="ResolveAsync"/>, with the document: for one that is not here it saves a request.</summary>
+    internal ValueTask<(Descriptor Descriptor, byte[] Bytes)> ReadAsync(string tagOrDigest, CancellationToken cancellationToken)
+        => ReadManifestAsync(tagOrDigest, Digest.TryParse(tagOrDigest, null, out Digest wanted) ? wanted : null, cancellationToken);
+
     /// <inheritdoc/>
     public async ValueTask<Stream> OpenAsync(Descriptor descriptor, CancellationToken cancellationToken = default)
     {
