@@ -18,6 +18,16 @@ public static unsafe class Durability
         }
     }
 
+    /// <summary>
+    /// Begins to bring a part of a file to the disk, without waiting: the fsync(2) that has to follow finds less to do. Nothing lasts by it, and where the
+    /// file system cannot do it nothing happens (sync_file_range(2) with SYNC_FILE_RANGE_WRITE; failures of writing are left for fsync to tell).
+    /// </summary>
+    public static void BeginWriteback(SafeFileHandle file, long offset, long bytes)
+    {
+        const uint SYNC_FILE_RANGE_WRITE = 2;
+        _ = Native.sync_file_range(file.Fd(), offset, bytes, SYNC_FILE_RANGE_WRITE);
+    }
+
     /// <summary>fsync(2) of a directory: makes the names in it last.</summary>
     public static void SyncDirectory(string path)
     {

@@ -74,6 +74,9 @@ internal static unsafe partial class Native
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int close(int fd);
 
+    [LibraryImport("libc")]
+    internal static partial int sync_file_range(int fd, long offset, long bytes, uint flags);
+
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int openat(int directory, byte* path, int flags, uint mode);
 

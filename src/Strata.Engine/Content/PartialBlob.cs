@@ -20,6 +20,7 @@ internal sealed class PartialBlob : IDisposable
     private readonly SafeFileHandle _file;
     private readonly IncrementalHash _hash;
     private readonly object _turn = new(); // a monitor: readers wait for the writer
+    private Writeback _writeback;
     private long _length;
     private bool _isWhole;
     private Exception? _failure;
@@ -98,6 +99,7 @@ internal sealed class PartialBlob : IDisposable
         }
         Files.Write(_file, bytes, _path);
         _hash.AppendData(bytes);
+        _writeback.Advance(_file, _length + bytes.Length);
         int count = bytes.Length;
         Tell(() => _length += count);
     }

@@ -52,8 +52,8 @@ internal static class UploadBody
                     return;
                 }
                 (filling, writing) = (writing, filling);
-                byte[] full = writing;
-                written = Task.Run(() => writer.Write(full.AsSpan(0, BufferBytes)), CancellationToken.None);
+                ReadOnlyMemory<byte> full = writing.AsMemory(0, BufferBytes);
+                written = Task.Run(async () => await writer.WriteAsync(full, CancellationToken.None), CancellationToken.None);
             }
         }
         finally
