@@ -11,19 +11,15 @@ internal static class ListEndpoints
     {
         // Of an upstream's tags those that were fetched are listed: the others are not here.
         string repository = registry.Proxy?.Find(route.Repository)?.Local ?? route.Repository;
-        (ImageReference Reference, Descriptor Manifest)[] names = [.. registry.Names(repository)];
-        if (names.Length == 0)
-        {
-            throw new RegistryFault(404, DistributionCodes.NameUnknown, $"no repository {route.Repository}");
-        }
-        IReadOnlyList<string> page = Page(registry, context, names.Select(n => n.Reference.Tag).OfType<string>());
+        IReadOnlyList<string> tags = registry.TryListTags(repository) ?? throw new RegistryFault(404, DistributionCodes.NameUnknown, $"no repository {route.Repository}");
+        IReadOnlyList<string> page = Page(registry, context, tags);
         await RegistryAnswers.WriteAsync(context, new RegistryTags(route.Repository, page), RegistryServerJson.Default.RegistryTags);
     }
 
     public static async Task CatalogAsync(OciRegistry registry, HttpContext context, RegistryIdentity identity)
     {
         registry.Access.DemandCatalog(context, identity);
-        IReadOnlyList<string> page = Page(registry, context, registry.Names().Select(n => n.Reference.Repository).Distinct().Where(name => registry.Access.MaySee(identity, name)));
+        IReadOnlyList<string> page = Page(registry, context, registry.Repositories().Where(name => registry.Access.MaySee(identity, name)));
         await RegistryAnswers.WriteAsync(context, new RegistryCatalog(page), RegistryServerJson.Default.RegistryCatalog);
     }
 

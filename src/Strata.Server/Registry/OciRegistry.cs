@@ -13,6 +13,7 @@ public sealed class OciRegistry : IDisposable
     private readonly Lock _turn = new();
     private readonly Queue<(StoreLease Lease, long Since)> _leases = new();
     private readonly ImageReference _root;
+    private readonly RepositoryNames _names;
 
     /// <summary>Opens a registry over an engine's store. The engine has to live as long.</summary>
     /// <exception cref="StrataException">Invalid: a file that the options name is not what it should be.</exception>
@@ -23,6 +24,7 @@ public sealed class OciRegistry : IDisposable
         Options = options ?? new();
         // Any repository of the namespace: the others are made of it.
         _root = ImageReference.ParseWithoutDefaultTag(Options.Namespace + "/x");
+        _names = new RepositoryNames(Images, Options.Time);
         Access = new RegistryAccess(Options.Access, Options.Time, Options.Notify);
         Uploads = new UploadSessions(Content, Options);
         Contents = new RepositoryContents(this);
@@ -66,9 +68,19 @@ public sealed class OciRegistry : IDisposable
 
     /// <summary>All names of a repository; of all where null.</summary>
     internal IEnumerable<(ImageReference Reference, Descriptor Manifest)> Names(string? repository = null)
-        => from image in Images.List()
-           where image.Reference.Registry == _root.Registry && (repository is null || image.Reference.Repository == repository)
+        => from image in repository is null ? Images.List() : _names.List(NameOf(repository))
+           where image.Reference.Registry == _root.Registry
            select (image.Reference, image.Record.Manifest);
+
+    /// <summary>The tags of a repository, in no order; null: there is no such repository.</summary>
+    internal IReadOnlyList<string>? TryListTags(string repository)
+    {
+        IReadOnlyList<string> tags = Images.ListTags(NameOf(repository));
+        return tags.Count > 0 || Names(repository).Any() ? tags : null;
+    }
+
+    /// <summary>All repositories, in no order.</summary>
+    internal IReadOnlyList<string> Repositories() => Images.ListRepositories(_root.Registry);
 
     /// <summary>The size of a blob that is here now and not damaged, or null. Nothing is promised.</summary>
     internal long? TryGetSize(Digest digest) => Damaged.ContainsKey(digest) ? null : Content.TryGetSize(digest);
