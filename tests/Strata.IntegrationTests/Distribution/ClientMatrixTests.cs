@@ -138,6 +138,16 @@ public sealed class ClientMatrixTests(ClientNetwork network) : IClassFixture<Cli
         Assert.Equal(60, refused.Code); // CURLE_PEER_FAILED_VERIFICATION
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Docker_search_finds_what_is_here(bool tls)
+    {
+        string[] found = network.Docker("search", ClientNetwork.Address(ClientNetwork.Of(tls, login: false)) + "/see").Ok().Lines;
+        Assert.Equal(["NAME", "DESCRIPTION", "STARS", "OFFICIAL"], found[0].Split(' ', StringSplitOptions.RemoveEmptyEntries)[..4]);
+        Assert.StartsWith("seed ", found[1], StringComparison.Ordinal);
+    }
+
     // containerd says with ns= which registry it means when it asks a mirror.
     [Fact]
     public void Containerd_pulls_another_registrys_image_from_ours_as_its_mirror()

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using Strata.Oci;
 using Strata.Server.Registry;
+using Strata.Tests.Distribution;
 using Xunit;
 
 namespace Strata.Tests.Server;
@@ -102,6 +104,51 @@ public sealed class ServerProxyTests
         File.WriteAllBytes(file, damaged);
         await Assert.ThrowsAsync<HttpRequestException>(() => registry.SendAsync("GET", $"/v2/up.example/x/blobs/{Digest.Of(image.Layer)}"));
         Assert.Null(registry.Engine.Content.TryGetSize(Digest.Of(image.Layer)));
+    }
+
+    // Bad case 24, with this server as the client that is told to wait.
+    [Theory]
+    [InlineData("429 in 10 years", 200, 503)]
+    [InlineData("429 on a date", 200, 503)]
+    [InlineData("503", 200, 503)]
+    [InlineData("500", 200, 503)]
+    [InlineData("hangup", 200, 503)]
+    [InlineData("401 for ever", 404, 404)]
+    [InlineData("another manifest than its digest says", 500, 500)]
+    public async Task An_upstream_that_misbehaves_is_waited_for_a_little_and_what_is_here_is_served(string fault, int withCopy, int without)
+    {
+        TestImage image = TestImage.Make("upstream", null);
+        bool isBroken = false;
+        FaultServer.Reply Good(byte[] manifest) => new(200, manifest, ("Content-Type", MediaTypes.OciManifest), ("Docker-Content-Digest", image.Digest.ToString()));
+        await using FaultServer upstream = new(request => !isBroken ? Good(image.Manifest) : fault switch
+        {
+            "429 in 10 years" => new FaultServer.Reply(429, "", ("Retry-After", "315360000")),
+            "429 on a date" => new FaultServer.Reply(429, "", ("Retry-After", "Fri, 31 Dec 2999 23:59:59 GMT")),
+            "503" => new FaultServer.Reply(503, "<html>"),
+            "500" => new FaultServer.Reply(500, "{}"),
+            "hangup" => new FaultServer.Reply(200) { Hangup = true },
+            "401 for ever" => new FaultServer.Reply(401, "", ("WWW-Authenticate", "Basic realm=\"x\"")),
+            _ => new FaultServer.Reply(200, "{\"schemaVersion\":2}", ("Content-Type", MediaTypes.OciManifest), ("Docker-Content-Digest", Digest.Of("else"u8).ToString())),
+        });
+        await using TestRegistry registry = await TestRegistry.StartAsync(_ => new RegistryServerOptions
+        {
+            Upstreams = [new RegistryUpstream("up.example", new Uri($"http://{upstream.Host}"))],
+            UpstreamTagLife = TimeSpan.Zero,
+        });
+        Assert.Equal(image.Manifest, (await registry.SendAsync("GET", "/v2/up.example/lib/app/manifests/1")).Body);
+        isBroken = true;
+        Stopwatch time = Stopwatch.StartNew();
+        Answer has = await registry.SendAsync("GET", "/v2/up.example/lib/app/manifests/1");
+        Assert.True(has.Status == withCopy, has.Text);
+        if (withCopy == 200)
+        {
+            Assert.Equal(image.Manifest, has.Body);
+        }
+        Answer none = await registry.SendAsync("GET", "/v2/up.example/lib/other/manifests/1");
+        Assert.True(none.Status == without, none.Text);
+        Assert.NotEmpty(none.Code);
+        Assert.True(time.Elapsed < TimeSpan.FromSeconds(25), $"{time.Elapsed}");
+        Assert.Equal(200, (await registry.SendAsync("GET", "/v2/")).Status);
     }
 
     private static (int, string) Of(Answer answer) => (answer.Status, answer.Code);
