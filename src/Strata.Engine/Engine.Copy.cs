@@ -122,15 +122,18 @@ public sealed partial class Engine
             return;
         }
         ArchiveFormat format = destination.Kind == ImagePlaceKind.OciArchive ? ArchiveFormat.OciArchive : ArchiveFormat.DockerArchive;
-        string aside = destination.Path + "." + Guid.NewGuid().ToString("n");
+        string aside = Path.GetFullPath(destination.Path!) + "." + Guid.NewGuid().ToString("n");
         try
         {
             FileStream file = File.Create(aside);
             await using (file.ConfigureAwait(false))
             {
                 await ArchiveWriter.WriteAsync(store, images, format, file, cancellationToken).ConfigureAwait(false);
+                await file.FlushAsync(cancellationToken).ConfigureAwait(false);
+                Durability.SyncFile(file.SafeFileHandle, aside);
             }
-            File.Move(aside, destination.Path!, overwrite: true);
+            Durability.Rename(aside, Path.GetFullPath(destination.Path!), replace: true);
+            Durability.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(destination.Path!))!);
         }
         finally
         {
