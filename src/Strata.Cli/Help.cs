@@ -20,7 +20,7 @@ internal static class Help
         Command shown = command.Parts.FirstOrDefault(s => s.Name == subcommand) ?? command;
         string words = shown == command ? entry.Name : $"{entry.Name} {shown.Name}";
         string arguments = string.Concat(shown.Arguments.Select(a => a.Least == 0 ? $" [{a.Name}{(a.Most > 1 ? "…" : "")}]" : $" {a.Name}{(a.Most > 1 ? "…" : "")}"));
-        o.WriteLine($"Usage: strata {words}{(shown.Parts.Length > 0 ? " COMMAND" : "")}{(shown.Options.Length > 0 ? " [OPTIONS]" : "")}{arguments}");
+        o.WriteLine($"Usage: strata {words}{(shown.Parts.Length > 0 && shown.Arguments.Length == 0 ? " COMMAND" : "")}{(shown.Options.Length > 0 ? " [OPTIONS]" : "")}{arguments}");
         o.WriteLine();
         o.WriteLine(shown == command ? entry.Summary + "." : shown.Description + ".");
         if (shown.Parts.Length > 0)

@@ -4,14 +4,13 @@ using Strata.Containers;
 using Strata.Content;
 using Strata.Dockerfiles;
 using Strata.Layers;
-using Strata.Linux;
 using Strata.Oci;
 
 namespace Strata;
 
 public sealed partial class Engine
 {
-    /// <summary>Builds an image from a Dockerfile and a context, and gives it its names.</summary>
+    /// <summary>Builds an image from a Dockerfile and a context, and gives it its names; for several platforms an index of images.</summary>
     /// <exception cref="DockerfileException">The Dockerfile is wrong; says where.</exception>
     /// <exception cref="BuildStepException">A step's process failed. Nothing of it stays; finished steps stay in the cache.</exception>
     public async ValueTask<BuildResult> BuildAsync(BuildRequest request, IBuildProgress progress, CancellationToken cancellationToken = default)
@@ -23,50 +22,93 @@ public sealed partial class Engine
             return await BuildWithAccountAsync(request with { Supply = null }, supply, progress, cancellationToken).ConfigureAwait(false);
         }
         using StoreLease lease = Content.AcquireLease("build");
-        using RootedDirectory? context = request.ContextDirectory is { } folder ? OpenContext(folder) : null;
-        (string text, string name) = ReadDockerfile(request, context);
+        using var agents = new SshAgents();
+        await agents.OpenAsync(request.Agents, cancellationToken).ConfigureAwait(false);
+        using var contexts = new BuildContexts();
+        await OpenContextsAsync(contexts, request, agents.Sockets.GetValueOrDefault("default"), cancellationToken).ConfigureAwait(false);
+        (string text, string name) = contexts.ReadDockerfile(request);
         Dockerfile file = Dockerfile.Parse(text, name);
+        StatCache stats = contexts.Main is { IsLocal: true, Root: { } root } ? StatCache.Open(Layout, root, _options.Time) : StatCache.CreateEmpty(_options.Time);
+        BuildSettings settings = SettingsOf(request, contexts, name) with
+        {
+            Agents = agents.Sockets, Stats = stats, Imports = await OpenImportsAsync(request, progress, cancellationToken).ConfigureAwait(false),
+        };
+        ImmutableArray<Platform> platforms = request.Platforms.IsEmpty ? [request.Options.Platform] : [.. request.Platforms.Distinct()];
+        var images = new List<(Platform Platform, BuiltImage Image)>();
+        foreach (Platform platform in platforms)
+        {
+            BuildOptions options = request.Options with { Platform = platform, Contexts = contexts.Named };
+            try
+            {
+                images.Add((platform, await BuildImageAsync(file, request with { Options = options }, contexts, settings, progress, cancellationToken).ConfigureAwait(false)));
+            }
+            finally
+            {
+                stats.Save();
+            }
+        }
+        ImageRecord record = platforms.Length == 1 ? RecordOf(images[0].Image, request) : await WriteIndexAsync(images, cancellationToken).ConfigureAwait(false);
+        foreach (ImageReference tag in request.Tags)
+        {
+            await Images.SetAsync(tag, record, cancellationToken).ConfigureAwait(false);
+        }
+        if (request.Tags.IsEmpty && !Images.List().Any(i => i.Record.Manifest.Digest == record.Manifest.Digest))
+        {
+            Images.AddUntagged(record);
+        }
+        return new BuildResult(record.Manifest, images[0].Image.Config.Digest) { DockerfileName = name, DockerfileDigest = Digest.Of(System.Text.Encoding.UTF8.GetBytes(text)) };
+    }
+
+    private async ValueTask<BuiltImage> BuildImageAsync(Dockerfile file, BuildRequest request, BuildContexts contexts, BuildSettings settings, IBuildProgress progress, CancellationToken cancellationToken)
+    {
         var bases = new Dictionary<ImageReference, BaseImage>();
         foreach ((ImageReference image, SourceSpan span) in BuildPlanner.FindBases(file, request.Options))
         {
-            bases[image] = await ReadBaseAsync(image, span, request, cancellationToken).ConfigureAwait(false);
+            bases[image] = contexts.Layouts.TryGetValue(image, out Descriptor? layout) ? await ReadLayoutAsync(image, layout, request, cancellationToken).ConfigureAwait(false)
+                : await ReadBaseAsync(image, span, request, cancellationToken).ConfigureAwait(false);
         }
-        WarnOfFindings(file, bases, request, ReadIgnore(context, name), progress);
+        WarnOfFindings(file, bases, request, settings.Ignore, progress);
         BuildGraph graph = BuildPlanner.Plan(file, bases, request.Options);
         foreach (string warning in graph.Warnings)
         {
             progress.Warn(warning);
         }
-        using var agents = new SshAgents();
-        await agents.OpenAsync(request.Agents, cancellationToken).ConfigureAwait(false);
         var environment = new BuildEnvironment(Content, Snapshots, BuildCache.Open(Layout), new StepRunner(Snapshots, Runtime), _options.Time);
-        var settings = new BuildSettings(context, ReadIgnore(context, name))
-        {
-            NoCache = request.NoCache, NoCacheStages = request.NoCacheStages, Compression = request.Compression, SourceDateEpoch = request.SourceDateEpoch, Jobs = request.Jobs,
-            Secrets = request.Secrets, Agents = agents.Sockets, KeepsFailure = request.KeepFailed, Annotations = request.Annotations, Ledger = request.Ledger,
-        };
         using var executor = new BuildExecutor(environment, settings, progress);
-        BuiltImage built;
         try
         {
-            built = await executor.RunAsync(graph, cancellationToken).ConfigureAwait(false);
+            BuiltImage built = await executor.RunAsync(graph, cancellationToken).ConfigureAwait(false);
+            foreach (CachePlace place in request.CacheTo.Where(p => p.Type != "inline"))
+            {
+                await ExportCacheAsync(place, executor, graph, cancellationToken).ConfigureAwait(false);
+            }
+            return built;
         }
         catch (BuildStepException e) when (executor.Failure is not null)
         {
             throw await KeepFailureAsync(graph, executor.Failure, settings, e, cancellationToken).ConfigureAwait(false);
         }
-        // What a list shows is when the image was made here; what it says of itself does not depend on the clock.
+    }
+
+    private static BuildSettings SettingsOf(BuildRequest request, BuildContexts contexts, string dockerfile) => new(contexts.Main?.Root, BuildContexts.ReadIgnore(contexts.Main?.Root, dockerfile, request.DockerfilePath))
+    {
+        NoCache = request.NoCache, NoCacheStages = request.NoCacheStages, Compression = request.Compression, SourceDateEpoch = request.SourceDateEpoch, Jobs = request.Jobs,
+        Secrets = request.Secrets, KeepsFailure = request.KeepFailed, Annotations = request.Annotations, Ledger = request.Ledger, Contexts = contexts.Files, Explains = request.Explain, CarriesCache = request.CacheTo.Any(p => p.Type == "inline"),
+        Dockerfile = $"{(contexts.Main is { IsLocal: true } main ? Path.GetFullPath(main.Name) : contexts.Main?.Name)}\0{request.DockerfilePath ?? dockerfile}",
+    };
+
+    // What a list shows is when the image was made here; what it says of itself does not depend on the clock.
+    private ImageRecord RecordOf(BuiltImage built, BuildRequest request)
+    {
         DateTimeOffset? made = request.SourceDateEpoch is not null ? built.Created : FindMade(built.Manifest.Digest) ?? _options.Time.GetUtcNow();
-        var record = new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = made, Size = built.LayerBytes.Sum(), LayerBytes = built.LayerBytes };
-        foreach (ImageReference tag in request.Tags)
-        {
-            await Images.SetAsync(tag, record, cancellationToken).ConfigureAwait(false);
-        }
-        if (request.Tags.IsEmpty && !Images.List().Any(i => i.Record.Manifest.Digest == built.Manifest.Digest))
-        {
-            Images.AddUntagged(record);
-        }
-        return new BuildResult(built.Manifest, built.Config.Digest);
+        return new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = made, Size = built.LayerBytes.Sum(), LayerBytes = built.LayerBytes };
+    }
+
+    private async ValueTask<ImageRecord> WriteIndexAsync(List<(Platform Platform, BuiltImage Image)> images, CancellationToken cancellationToken)
+    {
+        var index = new ImageIndex([.. images.Select(i => i.Image.Manifest with { Platform = i.Platform })]) { MediaType = MediaTypes.OciIndex };
+        Descriptor descriptor = await Content.WriteAsync(MediaTypes.OciIndex, OciJson.Serialize(index), cancellationToken).ConfigureAwait(false);
+        return await MakeRecordAsync(descriptor, cancellationToken).ConfigureAwait(false);
     }
 
     // What a failed step left becomes a container with a shell in place of the step's command: its files, its user, its variables.
@@ -94,113 +136,21 @@ public sealed partial class Engine
         }
         return null;
     }
-
-    private static RootedDirectory OpenContext(string folder)
-    {
-        try
-        {
-            return RootedDirectory.Open(folder);
-        }
-        catch (LinuxException e) when (e.Errno is Errno.ENOENT or Errno.ENOTDIR)
-        {
-            throw new StrataException(ErrorKind.NotFound, $"build context {folder}: {(e.Errno is Errno.ENOENT ? "no such directory" : "not a directory")}", e)
-            {
-                Hint = "the last argument of build is a directory, mostly the dot: strata build -t NAME .",
-            };
-        }
-    }
-
-    private static (string Text, string Name) ReadDockerfile(BuildRequest request, RootedDirectory? context)
-    {
-        if (request.DockerfileText is { } given)
-        {
-            return (given, request.DockerfileName ?? "Dockerfile");
-        }
-        string name = request.DockerfileName ?? "Dockerfile";
-        if (request.DockerfilePath is { } path)
-        {
-            return File.Exists(path) ? (File.ReadAllText(path), Path.GetFileName(path))
-                : throw new StrataException(ErrorKind.NotFound, $"Dockerfile {path}: no such file") { Hint = "name it with -f FILE, or - to read it from the input" };
-        }
-        if (context?.TryGetStatus(name, follow: true) is null)
-        {
-            throw new StrataException(ErrorKind.NotFound, $"{request.ContextDirectory}: no {name} in it") { Hint = "name it with -f FILE, or - to read it from the input" };
-        }
-        using var stream = new FileStream(context.OpenFile(name, follow: true), FileAccess.Read);
-        using var reader = new StreamReader(stream);
-        return (reader.ReadToEnd(), name);
-    }
-
-    private static DockerIgnore? ReadIgnore(RootedDirectory? context, string dockerfile)
-    {
-        foreach (string name in new[] { dockerfile + ".dockerignore", ".dockerignore" })
-        {
-            if (context?.TryGetStatus(name, follow: true) is { Kind: FileKind.Regular })
-            {
-                using var stream = new FileStream(context.OpenFile(name, follow: true), FileAccess.Read);
-                using var reader = new StreamReader(stream);
-                try
-                {
-                    return DockerIgnore.Parse(reader.ReadToEnd());
-                }
-                catch (FormatException e)
-                {
-                    throw new StrataException(ErrorKind.Invalid, $"{name}: {e.Message}", e);
-                }
-            }
-        }
-        return null;
-    }
-
-    private async ValueTask<BaseImage> ReadBaseAsync(ImageReference image, SourceSpan span, BuildRequest request, CancellationToken cancellationToken)
-    {
-        Descriptor? descriptor = request.Pull ? null : await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false);
-        if (descriptor is null && !request.Pull && await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false))
-        {
-            descriptor = await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false); // its name was only put aside
-        }
-        try
-        {
-            descriptor ??= (await PullAsync(image, new PullOptions { Platform = request.Options.Platform }, cancellationToken).ConfigureAwait(false)).Descriptor;
-        }
-        catch (Exception e) when (e is StrataException or HttpRequestException or IOException)
-        {
-            throw new DockerfileException(span, $"base image {image.Familiar} is not here and cannot be pulled: {e.Message}")
-            {
-                Hint = image.Repository.EndsWith("debian", StringComparison.Ordinal) ? $"strata bootstrap debian:{image.Tag} makes it without a registry" : "see strata images for what is here",
-            };
-        }
-        (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
-        request.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Image, image.ToString(), descriptor.Digest.ToString()) { Platform = request.Options.Platform.ToString() });
-        if (!IsNamed(descriptor.Digest) && (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false) || !IsNamed(descriptor.Digest)))
-        {
-            throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile");
-        }
-        Images.NoteUse(image, descriptor.Digest);
-        return new BaseImage(image, manifestDescriptor, manifest, config);
-    }
-
-    // From a name's descriptor (an index, perhaps) to the image of a platform.
-    private async ValueTask<(Descriptor Descriptor, ImageManifest Manifest, ImageConfig Config)> ReadImageAsync(Descriptor descriptor, Platform platform, CancellationToken cancellationToken)
-    {
-        while (MediaTypes.IsIndex(descriptor.MediaType))
-        {
-            Content.Pin(descriptor.Digest); // before it is read: who holds a lease keeps what he has read
-            ImageIndex index = OciJson.ParseIndex(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
-            descriptor = index.Select(platform) ?? throw new StrataException(ErrorKind.NotFound, $"{descriptor.Digest}: no image for {platform}");
-        }
-        Content.Pin(descriptor.Digest);
-        ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
-        Content.Pin([manifest.Config.Digest, .. manifest.Layers.Select(l => l.Digest)]);
-        return (descriptor, manifest, OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false)));
-    }
 }
 
 /// <summary>What to build.</summary>
 public sealed record BuildRequest
 {
-    /// <summary>The folder that COPY and ADD read from; null: none.</summary>
-    public string? ContextDirectory { get; init; }
+    /// <summary>
+    /// Where COPY and ADD read from: a folder, an archive's path or URL, a git repository (<c>URL#REF:FOLDER</c>), or <c>-</c> for <see cref="Input"/>; null: none.
+    /// </summary>
+    public string? Context { get; init; }
+    /// <summary>What <c>-</c> reads: an archive, or a Dockerfile.</summary>
+    public Stream? Input { get; init; }
+    /// <summary>More contexts by name: a path, a URL, <c>docker-image://NAME</c> or <c>oci-layout://FOLDER[:TAG][@DIGEST]</c>.</summary>
+    public ImmutableSortedDictionary<string, string> NamedContexts { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+    /// <summary>What to build for, where it is not <see cref="BuildOptions.Platform"/> alone: more than one gives an index.</summary>
+    public ImmutableArray<Platform> Platforms { get; init; } = [];
     /// <summary>The Dockerfile's path on this machine; null: in the context.</summary>
     public string? DockerfilePath { get; init; }
     /// <summary>The Dockerfile's name in the context, or for messages; Dockerfile where null.</summary>
@@ -223,6 +173,12 @@ public sealed record BuildRequest
     public ImmutableArray<string> Agents { get; init; } = [];
     /// <summary>Annotations for the manifest.</summary>
     public ImmutableSortedDictionary<string, string> Annotations { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+    /// <summary>Where the cache goes when the image is built.</summary>
+    public ImmutableArray<CachePlace> CacheTo { get; init; } = [];
+    /// <summary>Caches that are asked where the store's own has no answer. One that is not there is a warning.</summary>
+    public ImmutableArray<CachePlace> CacheFrom { get; init; } = [];
+    /// <summary>Says of each step that is not in the cache what changed: <see cref="IBuildProgress.Missed"/>.</summary>
+    public bool Explain { get; init; }
     /// <summary>Keeps what a failed step left as a container; the failure's hint names it.</summary>
     public bool KeepFailed { get; init; }
     /// <summary>Asks the registry for newer bases.</summary>
@@ -238,10 +194,14 @@ public sealed record BuildRequest
 }
 
 /// <summary>What was built.</summary>
-/// <param name="Manifest">Its manifest.</param>
-/// <param name="ImageId">Its config's digest: Docker's image ID.</param>
+/// <param name="Manifest">Its manifest, or the index of several platforms.</param>
+/// <param name="ImageId">Its config's digest: Docker's image ID. Of several platforms: the first one's.</param>
 public sealed record BuildResult(Descriptor Manifest, Digest ImageId)
 {
     /// <summary>Where a second build differed first; null where it did not, or was not asked for.</summary>
     public string? Difference { get; init; }
+    /// <summary>The Dockerfile's name.</summary>
+    public string DockerfileName { get; init; } = "";
+    /// <summary>The digest of its text.</summary>
+    public Digest DockerfileDigest { get; init; }
 }

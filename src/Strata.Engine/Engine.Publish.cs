@@ -41,7 +41,7 @@ public sealed partial class Engine
             ImmutableArray<ImageReference> tags = request.Tags.IsEmpty && ImageReference.TryParse(NameOf(application.Name), out ImageReference? named) ? [named] : request.Tags;
             var build = new BuildRequest
             {
-                ContextDirectory = context, DockerfileText = dockerfile, DockerfileName = "strata publish", Tags = tags, SourceDateEpoch = request.SourceDateEpoch, Pull = request.Pull, Supply = request.Supply,
+                Context = context, DockerfileText = dockerfile, DockerfileName = "strata publish", Tags = tags, SourceDateEpoch = request.SourceDateEpoch, Pull = request.Pull, Supply = request.Supply,
                 Options = new BuildOptions { Platform = request.Platform ?? Platform.Host, Labels = request.Labels },
             };
             return await BuildAsync(build, progress, cancellationToken).ConfigureAwait(false);

@@ -1,9 +1,7 @@
 using System.Collections.Immutable;
-using System.Text;
 using Strata.Build;
 using Strata.Content;
 using Strata.Distribution;
-using Strata.Linux;
 using Strata.Oci;
 using Strata.Snapshots;
 using Strata.Supply;
@@ -17,6 +15,10 @@ public sealed partial class Engine
     // Builds, and keeps account of it: a lock file is written or obeyed, the build is repeated and compared, documents about the image are attached to it.
     private async ValueTask<BuildResult> BuildWithAccountAsync(BuildRequest request, SupplyOptions supply, IBuildProgress progress, CancellationToken cancellationToken)
     {
+        if (supply.Verify && request.Input is not null)
+        {
+            throw new StrataException(ErrorKind.Invalid, "a context from standard input can be read once, and a repeated build reads it twice") { Hint = "name its file, or its folder" };
+        }
         string path = supply.Lock == LockUse.None ? "" : LockPathOf(request);
         SourceLock? locked = supply.Lock == LockUse.Obey ? ReadLock(path) : null;
         var ledger = new SourceLedger(locked, Path.GetFileName(path));
@@ -38,7 +40,7 @@ public sealed partial class Engine
             }
             if (supply.Provenance)
             {
-                byte[] statement = ProvenanceStatement.Write(names, image, FactsOf(request, ledger, started), s_tool);
+                byte[] statement = ProvenanceStatement.Write(names, image, FactsOf(request, result, ledger, started), s_tool);
                 ImmutableSortedDictionary<string, string> annotations = ImmutableSortedDictionary<string, string>.Empty.Add("in-toto.io/predicate-type", ProvenanceStatement.PredicateType);
                 await Referrers.AttachAsync(Content, image, ProvenanceStatement.MediaType, statement, annotations, cancellationToken).ConfigureAwait(false);
             }
@@ -93,20 +95,16 @@ public sealed partial class Engine
         return difference;
     }
 
-    private BuildFacts FactsOf(BuildRequest request, SourceLedger ledger, DateTimeOffset started)
-    {
-        using RootedDirectory? context = request.ContextDirectory is { } folder ? OpenContext(folder) : null;
-        (string text, string name) = ReadDockerfile(request, context);
-        return new BuildFacts
+    private BuildFacts FactsOf(BuildRequest request, BuildResult result, SourceLedger ledger, DateTimeOffset started)
+        => new()
         {
-            FileName = name, FileDigest = Digest.Of(Encoding.UTF8.GetBytes(text)), Platform = request.Options.Platform, Target = request.Options.Target, Arguments = request.Options.Arguments,
+            FileName = result.DockerfileName, FileDigest = result.DockerfileDigest, Platform = request.Options.Platform, Target = request.Options.Target, Arguments = request.Options.Arguments,
             Sources = ledger.Sources, Started = started, Finished = request.SourceDateEpoch ?? _options.Time.GetUtcNow(),
         };
-    }
 
     private static string LockPathOf(BuildRequest request)
         => request.DockerfilePath is { } path ? path + ".lock"
-            : request.ContextDirectory is { } folder && request.DockerfileText is null ? Path.Combine(folder, (request.DockerfileName ?? "Dockerfile") + ".lock")
+            : request.Context is { } folder && Directory.Exists(folder) && request.DockerfileText is null ? Path.Combine(folder, (request.DockerfileName ?? "Dockerfile") + ".lock")
             : throw new StrataException(ErrorKind.Invalid, "a lock file stands beside the Dockerfile, and this one has no place: it was read from the input") { Hint = "name the file with -f FILE" };
 
     private static SourceLock ReadLock(string path)

@@ -13,14 +13,18 @@ namespace Strata.Cli.Commands;
 /// <summary><c>strata build</c>.</summary>
 internal sealed class BuildCommand
 {
-    private readonly Argument<string?> _folder = Options.Maybe("CONTEXT", "the folder that COPY and ADD read from");
+    private readonly Argument<string?> _folder = Options.Maybe("CONTEXT", "what COPY and ADD read from: a folder, an archive, a URL, a git repository, or - for standard input");
     private readonly Option<string[]> _tags = Options.Values("--tag", "NAME", "name for the image (may come again)", "-t");
     private readonly Option<string?> _file = Options.Value("--file", "FILE", "the Dockerfile; - reads standard input", "-f");
     private readonly Option<string[]> _arguments = Options.Values("--build-arg", "NAME=VALUE", "value of an ARG");
     private readonly Option<string[]> _labels = Options.Values("--label", "NAME=VALUE", "label to add");
     private readonly Option<string[]> _annotations = Options.Values("--annotation", "NAME=VALUE", "annotation of the manifest");
     private readonly Option<string?> _target = Options.Value("--target", "STAGE", "the stage to build");
-    private readonly Option<string?> _platform = Options.Value("--platform", "OS/ARCH", "what to build for");
+    private readonly Option<string[]> _platforms = Options.Values("--platform", "OS/ARCH[,OS/ARCH]", "what to build for; several give an index");
+    private readonly Option<string[]> _contexts = Options.Values("--build-context", "NAME=WHAT", "one more context: a folder, URL, docker-image://NAME or oci-layout://FOLDER");
+    private readonly Option<string[]> _outputs = Options.Values("--output", "FOLDER|type=…", "where the result goes: type=local, tar, oci, docker, image or registry, with dest= or name=", "-o");
+    private readonly Option<bool> _push = Options.Flag("--push", "push the image under its names");
+    private readonly Option<bool> _load = Options.Flag("--load", "for docker's sake: what is built is always in the store");
     private readonly Option<string?> _network = Options.Value("--network", "MODE", "host (default) or none, for RUN");
     private readonly Option<string[]> _hosts = Options.Values("--add-host", "NAME:IP", "a line for /etc/hosts of every RUN");
     private readonly Option<string?> _shm = Options.Value("--shm-size", "SIZE", "size of /dev/shm of every RUN: 64m");
@@ -36,6 +40,9 @@ internal sealed class BuildCommand
     private readonly Option<bool> _pull = Options.Flag("--pull", "ask the registry for newer bases");
     private readonly Option<int> _jobs = Options.Number("--jobs", "N", "the most steps at once; 0: as many as can", 0, "-j");
     private readonly Option<string?> _onFailure = Options.Value("--on-failure", "WHAT", "keep: a container with what the failed step left");
+    private readonly Option<string[]> _cacheTo = Options.Values("--cache-to", "type=…", "bring the cache to type=registry,ref=NAME, type=local,dest=FOLDER or type=inline; mode=min|max, mounts=SIZE|off");
+    private readonly Option<string[]> _cacheFrom = Options.Values("--cache-from", "NAME|type=…", "use a cache of type=registry,ref=NAME or type=local,src=FOLDER too");
+    private readonly Option<bool> _explain = Options.Flag("--explain", "say of each step that is not in the cache what changed");
     private readonly Option<string?> _progress = Options.Value("--progress", "KIND", "auto (default), plain, tty, json (one object a line) or quiet");
     private readonly Option<bool> _quiet = Options.Flag("--quiet", "print only the image's ID", "-q");
     private readonly SupplyFlags _supply = new();
@@ -48,10 +55,12 @@ internal sealed class BuildCommand
         var build = new BuildCommand(context);
         var command = new Command("build")
         {
-            build._folder, build._tags, build._file, build._arguments, build._labels, build._annotations, build._target, build._platform, build._network, build._hosts, build._shm, build._ulimits,
+            build._folder, build._tags, build._file, build._arguments, build._labels, build._annotations, build._target, build._platforms, build._contexts, build._outputs, build._push, build._load, build._network, build._hosts, build._shm, build._ulimits,
             build._secrets, build._ssh, build._allow, build._compression, build._idFile, build._metadata, build._noCache, build._noCacheFilter, build._pull, build._jobs, build._onFailure,
-            build._progress, build._quiet, build._supply.Lock, build._supply.Locked, build._supply.Verify, build._supply.Sbom, build._supply.Provenance,
+            build._cacheTo, build._cacheFrom, build._explain, build._progress, build._quiet, build._supply.Lock, build._supply.Locked, build._supply.Verify,
+            build._supply.Sbom, build._supply.Provenance,
         };
+        command.Add(BuildCacheCommand.Create(context));
         command.SetAction(build.RunAsync);
         return command;
     }
@@ -59,6 +68,7 @@ internal sealed class BuildCommand
     private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
         BuildRequest request = await ReadAsync(parsed, cancellationToken);
+        BuildOutput[] outputs = [.. parsed.GetValue(_outputs).Select(BuildOutput.Parse), .. parsed.GetValue(_push) ? new[] { BuildOutput.Registry } : []];
         string kind = parsed.GetValue(_progress) ?? "auto";
         bool quiet = parsed.GetValue(_quiet) || kind is "quiet" or "none", json = kind is "json" or "rawjson";
         if (!json && kind is not ("auto" or "plain" or "tty" or "quiet" or "none"))
@@ -73,7 +83,14 @@ internal sealed class BuildCommand
         BuildResult result = json ? await BuildAsync(request, new BuildJson(_context.Error), cancellationToken) : await BuildAsync(request, new BuildLines(_context.Error, quiet, live), cancellationToken);
         live?.Dispose();
         await WriteFilesAsync(parsed, request, result, cancellationToken);
-        _context.Out.WriteLine(result.ImageId.ToString());
+        foreach (BuildOutput output in outputs)
+        {
+            await output.WriteAsync(_context, request, result, cancellationToken);
+        }
+        if (!outputs.Any(o => o.TakesStandardOutput))
+        {
+            _context.Out.WriteLine(result.ImageId.ToString());
+        }
         foreach (ImageReference tag in quiet || json ? [] : request.Tags)
         {
             _context.Error.WriteLine($"Successfully tagged {tag.Familiar}");
@@ -87,9 +104,9 @@ internal sealed class BuildCommand
         {
             return await _context.Engine.BuildAsync(request, progress, cancellationToken);
         }
-        catch (BuildStepException)
+        catch (BuildStepException e)
         {
-            progress.RepeatLast();
+            progress.RepeatLast(e);
             throw;
         }
     }
@@ -117,14 +134,26 @@ internal sealed class BuildCommand
         {
             throw new StrataException(ErrorKind.Invalid, "the context is missing") { Hint = "strata build -t NAME .   builds the folder you are in" };
         }
+        if (dockerfile is "-" && contextFolder is "-")
+        {
+            throw new StrataException(ErrorKind.Invalid, "standard input cannot be both the Dockerfile and the context");
+        }
+        bool isFolder = contextFolder is null || Directory.Exists(contextFolder);
         return new BuildRequest
         {
-            ContextDirectory = contextFolder is null or "-" ? null : Path.GetFullPath(contextFolder),
-            DockerfileText = dockerfile is "-" || contextFolder is "-" ? await Console.In.ReadToEndAsync(cancellationToken) : null,
-            DockerfilePath = dockerfile is null or "-" ? null : Path.GetFullPath(dockerfile),
+            Context = contextFolder,
+            Input = contextFolder is "-" ? Console.OpenStandardInput() : null,
+            NamedContexts = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, parsed.GetValue(_contexts).Select(ReadContext)),
+            Platforms = [.. parsed.GetValue(_platforms).SelectMany(p => p.Split(',')).Select(p => Platform.Parse(p))],
+            DockerfileText = dockerfile is "-" ? await Console.In.ReadToEndAsync(cancellationToken) : null,
+            DockerfilePath = dockerfile is null or "-" || !isFolder ? null : Path.GetFullPath(dockerfile),
+            DockerfileName = isFolder || dockerfile is "-" ? null : dockerfile,
             Tags = [.. parsed.GetValue(_tags).Select(ImageReference.Parse)],
             NoCache = parsed.GetValue(_noCache),
             NoCacheStages = [.. parsed.GetValue(_noCacheFilter).SelectMany(s => s.Split(',', StringSplitOptions.RemoveEmptyEntries))],
+            CacheTo = [.. parsed.GetValue(_cacheTo).Select(CachePlace.Parse)],
+            CacheFrom = [.. parsed.GetValue(_cacheFrom).Select(CachePlace.Parse)],
+            Explain = parsed.GetValue(_explain),
             Pull = parsed.GetValue(_pull),
             Jobs = parsed.GetValue(_jobs) is > 0 and int jobs ? jobs : int.MaxValue,
             Secrets = ImmutableDictionary.CreateRange(parsed.GetValue(_secrets).Select(SecretSource.Parse).GroupBy(s => s.Id).Select(g => KeyValuePair.Create(g.Key, g.Last().Source))),
@@ -151,7 +180,7 @@ internal sealed class BuildCommand
             Target = parsed.GetValue(_target),
             Arguments = BuildArguments(parsed.GetValue(_arguments)),
             Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(_labels))),
-            Platform = parsed.GetValue(_platform) is { } text ? Platform.Parse(text) : Platform.Host,
+            Platform = parsed.GetValue(_platforms) is [string first, ..] ? Platform.Parse(first.Split(',')[0]) : Platform.Host,
             NoNetwork = network switch { null or "host" or "default" => false, "none" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--network {other}: there are host and none") },
             Allowed = [.. allowed],
             Limits = new RunLimits
@@ -181,6 +210,9 @@ internal sealed class BuildCommand
 
     // buildx: a name alone, or with manifest: before it, is of the manifest.
     private static string OfManifest(string annotation) => annotation.StartsWith("manifest:", StringComparison.Ordinal) ? annotation["manifest:".Length..] : annotation;
+
+    private static KeyValuePair<string, string> ReadContext(string text)
+        => text.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } value] ? KeyValuePair.Create(name, value) : throw new StrataException(ErrorKind.Invalid, $"--build-context {text}: write it like NAME=FOLDER");
 
     // NAME:IP or NAME=IP; an IPv6 address may stand in brackets.
     private static (string, IPAddress) ReadHost(string text)

@@ -94,7 +94,7 @@ internal static class SystemCommand
         return command;
     }
 
-    private static DateTimeOffset? Until(string[] filters)
+    internal static DateTimeOffset? Until(string[] filters)
     {
         DateTimeOffset? until = null;
         foreach (string filter in filters)

@@ -7,7 +7,7 @@ using Strata.Build;
 namespace Strata.Cli.Output;
 
 /// <summary>
-/// What a build says, for programs: one JSON object a line. <c>event</c> is begin, started, output, finished, warning, built or failed; <c>step</c> is a
+/// What a build says, for programs: one JSON object a line. <c>event</c> is begin, missed, started, output, finished, warning, built or failed; <c>step</c> is a
 /// number that all objects of a step share.
 /// </summary>
 internal sealed class BuildJson(TextWriter output) : IBuildProgress
@@ -19,6 +19,22 @@ internal sealed class BuildJson(TextWriter output) : IBuildProgress
     public void Begin(BuildGraph graph) => Write("begin", null, w => w.WriteString("platform", graph.Platform.ToString()));
 
     public void Started(BuildStep work) => Write("started", work, w => WriteStep(w, work));
+
+    public void Missed(BuildStep work, System.Collections.Immutable.ImmutableArray<MissCause> causes) => Write("missed", work, w =>
+    {
+        WriteStep(w, work);
+        w.WriteStartArray("causes");
+        foreach (MissCause cause in causes)
+        {
+            w.WriteStartObject();
+            w.WriteString("kind", cause.Kind);
+            w.WriteString("name", cause.Name);
+            w.WriteString("old", cause.Old);
+            w.WriteString("new", cause.New);
+            w.WriteEndObject();
+        }
+        w.WriteEndArray();
+    });
 
     public void Output(BuildStep work, ReadOnlySpan<byte> bytes, bool isError)
     {

@@ -13,9 +13,8 @@ internal sealed class BuildLines(TextWriter output, bool quiet, LiveDisplay? liv
 {
     private const int KeptLines = 20;
     private readonly Lock _lock = new();
-    private readonly Queue<string> _last = new();
     private readonly ConcurrentDictionary<BuildStep, LiveTask> _running = new(ReferenceEqualityComparer.Instance);
-    private readonly Dictionary<BuildStep, (int Number, StringBuilder Line)> _steps = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<BuildStep, StepLines> _steps = new(ReferenceEqualityComparer.Instance);
 
     public void Begin(BuildGraph graph)
     {
@@ -34,13 +33,23 @@ internal sealed class BuildLines(TextWriter output, bool quiet, LiveDisplay? liv
         }
     }
 
+    public void Missed(BuildStep work, System.Collections.Immutable.ImmutableArray<MissCause> causes)
+    {
+        string line = $"#{NumberOf(work)} {SafeText.Escape(work.Display)}";
+        foreach (MissCause cause in causes)
+        {
+            Write($"{line}: {SafeText.Escape(cause.ToString())}");
+        }
+    }
+
     public void Output(BuildStep work, ReadOnlySpan<byte> bytes, bool isError)
     {
         string text = Encoding.UTF8.GetString(bytes);
         lock (_lock)
         {
             int number = NumberOf(work);
-            StringBuilder line = _steps[work].Line;
+            StepLines step = _steps[work];
+            StringBuilder line = step.Line;
             foreach (char c in text)
             {
                 if (c != '\n')
@@ -49,7 +58,7 @@ internal sealed class BuildLines(TextWriter output, bool quiet, LiveDisplay? liv
                     continue;
                 }
                 string whole = line.ToString().TrimEnd('\r');
-                Keep(whole);
+                step.Keep(whole);
                 if (_running.TryGetValue(work, out LiveTask? task))
                 {
                     task.Say(whole);
@@ -87,21 +96,17 @@ internal sealed class BuildLines(TextWriter output, bool quiet, LiveDisplay? liv
         Write($"warning: {SafeText.Escape(message)}");
     }
 
-    /// <summary>The end of a failed step's output, where it was not shown.</summary>
-    internal void RepeatLast()
+    /// <summary>The end of a failed step's output once more: on a terminal and with --quiet it was not shown, and else it may stand far above.</summary>
+    internal void RepeatLast(BuildStepException failure)
     {
-        foreach (string line in quiet || live is not null ? _last : [])
+        foreach ((BuildStep step, StepLines lines) in _steps.Where(s => s.Key.Span == failure.Span && (s.Value.Last.Count > 0 || s.Value.Line.Length > 0)))
         {
-            Write(SafeText.Escape(line));
-        }
-    }
-
-    private void Keep(string line)
-    {
-        _last.Enqueue(line);
-        if (_last.Count > KeptLines)
-        {
-            _last.Dequeue();
+            Write($"------\n > {SafeText.Escape(step.Display)}:");
+            foreach (string line in lines.Line.Length > 0 ? lines.Last.Append(lines.Line.ToString()) : lines.Last)
+            {
+                Write(SafeText.Escape(line));
+            }
+            Write("------");
         }
     }
 
@@ -109,9 +114,9 @@ internal sealed class BuildLines(TextWriter output, bool quiet, LiveDisplay? liv
     {
         lock (_lock)
         {
-            if (!_steps.TryGetValue(step, out (int Number, StringBuilder Line) entry))
+            if (!_steps.TryGetValue(step, out StepLines? entry))
             {
-                _steps[step] = entry = (_steps.Count + 1, new StringBuilder());
+                _steps[step] = entry = new StepLines(_steps.Count + 1);
             }
             return entry.Number;
         }
@@ -135,6 +140,23 @@ internal sealed class BuildLines(TextWriter output, bool quiet, LiveDisplay? liv
         lock (_lock)
         {
             output.WriteLine(line);
+        }
+    }
+
+    /// <summary>What a step wrote: the line that is not over yet, and the last ones that are.</summary>
+    private sealed class StepLines(int number)
+    {
+        internal int Number { get; } = number;
+        internal StringBuilder Line { get; } = new();
+        internal Queue<string> Last { get; } = new();
+
+        internal void Keep(string line)
+        {
+            Last.Enqueue(line);
+            if (Last.Count > KeptLines)
+            {
+                Last.Dequeue();
+            }
         }
     }
 }

@@ -62,7 +62,8 @@ internal sealed class Command(string name, string description = "") : IEnumerabl
     /// <param name="takesCommand">Whether all behind the first argument belongs to somebody else, whatever it looks like (<c>run IMAGE ls -l</c>).</param>
     internal ParseResult Parse(string[] words, bool takesCommand = false)
     {
-        if (Parts.Length == 0)
+        // A command with parts and an action of its own (build) is itself, unless the words name a part of a part: a folder may be called like a part.
+        if (Parts.Length == 0 || ((_action is not null || _plainAction is not null) && !NamesPart(words)))
         {
             return new Reading(this, words, 0, takesCommand).Read();
         }
@@ -80,9 +81,12 @@ internal sealed class Command(string name, string description = "") : IEnumerabl
             return new ParseResult(this) { WantsHelp = true };
         }
         return Array.Find(Parts, p => p.Name == words[0]) is { } part
-            ? new Reading(part, words, 1, takesCommand).Read()
+            ? part.Parts.Length > 0 ? part.ParsePart(words[1..], takesCommand) : new Reading(part, words, 1, takesCommand).Read()
             : new ParseResult(this) { Problem = $"'{words[0]}' is none of {NamesOfParts()}" };
     }
+
+    private bool NamesPart(string[] words)
+        => words.Length > 1 && Array.Find(Parts, p => p.Name == words[0]) is { } part && (Array.Exists(part.Parts, p => p.Name == words[1]) || Array.IndexOf(s_help, words[1]) >= 0);
 
     private string NamesOfParts() => string.Join(", ", Parts.Select(p => p.Name));
 

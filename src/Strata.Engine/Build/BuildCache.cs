@@ -12,9 +12,10 @@ namespace Strata.Build;
 public sealed class BuildCache
 {
     private readonly StoreLayout _layout;
-    private readonly string _steps, _locks;
+    private readonly string _steps, _locks, _files, _slots;
 
-    private BuildCache(StoreLayout layout) => (_layout, _steps, _locks) = (layout, Path.Combine(layout.Cache, "steps"), Path.Combine(layout.Cache, "locks"));
+    private BuildCache(StoreLayout layout) => (_layout, _steps, _locks, _files, _slots)
+        = (layout, Path.Combine(layout.Cache, "steps"), Path.Combine(layout.Cache, "locks"), Path.Combine(layout.Cache, "files"), Path.Combine(layout.Cache, "slots"));
 
     /// <summary>Opens the cache of a store.</summary>
     public static BuildCache Open(StoreLayout layout)
@@ -54,6 +55,34 @@ public sealed class BuildCache
         return KeyLock.AcquireAsync(Path.Combine(_locks, key.Value.Hex.ToString()), exclusive: true, cancellationToken);
     }
 
+    /// <summary>The key of what was made last at a place of a Dockerfile, or null.</summary>
+    internal CacheKey? FindLast(string slot)
+        => AtomicFile.TryRead(Path.Combine(_slots, slot)) is { } text && Digest.TryParse(System.Text.Encoding.ASCII.GetString(text), null, out Digest key) ? new CacheKey(key) : null;
+
+    /// <summary>Notes what is made at a place.</summary>
+    internal void NoteLast(string slot, CacheKey key)
+    {
+        Directory.CreateDirectory(_slots);
+        AtomicFile.Write(Path.Combine(_slots, slot), System.Text.Encoding.ASCII.GetBytes(key.Value.ToString()), durable: false);
+    }
+
+    /// <summary>Keeps the list of the files that a key stands for; nothing where there are none.</summary>
+    internal void PutFiles(CacheKey key, Action<TextWriter> write)
+    {
+        Directory.CreateDirectory(_files);
+        string temporary = Path.Combine(_files, $".{key.Value.Hex}-{Guid.NewGuid():n}");
+        using (var writer = new StreamWriter(temporary))
+        {
+            write(writer);
+        }
+        File.Move(temporary, FilesOf(key), overwrite: true);
+    }
+
+    /// <summary>The lines of that list.</summary>
+    internal IEnumerable<string> ReadFiles(CacheKey key) => File.Exists(FilesOf(key)) ? File.ReadLines(FilesOf(key)) : [];
+
+    private string FilesOf(CacheKey key) => Path.Combine(_files, key.Value.Hex.ToString());
+
     /// <summary>Notes that a record is used now: the time of its file.</summary>
     public void NoteUse(CacheKey key) => FileSystems.Touch(PathOf(key));
 
@@ -92,16 +121,33 @@ public sealed class BuildCache
     /// <summary>Forgets all records, and the folders of cache mounts that no step uses; returns how many there were.</summary>
     public int Clear()
     {
-        string[] records = Directory.Exists(_steps) ? Directory.GetFiles(_steps) : [];
-        foreach (string record in records)
-        {
-            File.Delete(record);
-        }
+        int records = Empty(_steps);
         foreach (string left in FileSystems.TryGetNames(_locks) ?? [])
         {
             KeyLock.TryAcquire(Path.Combine(_locks, left), exclusive: true)?.Dispose(); // of a process that was killed
         }
-        return records.Length + CacheMounts.Clear(_layout);
+        foreach (string folder in new[] { _files, _slots, Path.Combine(_layout.Cache, "stats") })
+        {
+            Empty(folder);
+        }
+        return records + CacheMounts.Clear(_layout);
+    }
+
+    // The folders stay, and so does what somebody writes now: builds go on beside this.
+    private static int Empty(string folder)
+    {
+        int removed = 0;
+        foreach (string name in FileSystems.TryGetNames(folder) ?? [])
+        {
+            string path = Path.Combine(folder, name);
+            TimeSpan halfWritten = TimeSpan.FromHours(1);
+            if (!name.StartsWith('.') || (FileSystems.TryGetStatus(path)?.Modified.ToDate() is { } time && TimeProvider.System.GetUtcNow() - time > halfWritten))
+            {
+                FileSystems.RemoveTree(path);
+                removed++;
+            }
+        }
+        return removed;
     }
 
     /// <summary>Removes a record, or a cache mount that no step uses; says whether it is gone.</summary>
@@ -112,6 +158,7 @@ public sealed class BuildCache
             return CacheMounts.Remove(_layout, record.Path);
         }
         FileSystems.RemoveTree(record.Path);
+        FileSystems.RemoveTree(Path.Combine(_files, Path.GetFileName(record.Path)));
         return true;
     }
 
@@ -136,12 +183,15 @@ public sealed record CachedStep(DateTimeOffset? Created)
     public Digest? DiffId { get; init; }
     /// <summary>The instruction, for a person who looks at the cache.</summary>
     public string? Instruction { get; init; }
+    /// <summary>What its key was made of: names and values, as <see cref="CacheKeyBuilder.Fields"/> has them.</summary>
+    internal System.Collections.Immutable.ImmutableArray<string> Fields { get; init; } = [];
 
     internal static CachedStep Read(JsonFields o) => new(o.MaybeTime("created"))
     {
         Layer = DocumentFields.MaybeDescriptor(o, "layer"),
         DiffId = o.MaybeDigest("diffId"),
         Instruction = o.MaybeString("instruction"),
+        Fields = o.MaybeStrings("fields") ?? [],
     };
 
     internal static void Write(Utf8JsonWriter writer, CachedStep step)
@@ -150,5 +200,9 @@ public sealed record CachedStep(DateTimeOffset? Created)
         writer.Object("layer", step.Layer, DocumentFields.Write);
         writer.Field("diffId", step.DiffId);
         writer.Field("instruction", step.Instruction);
+        if (!step.Fields.IsEmpty)
+        {
+            writer.Field("fields", step.Fields);
+        }
     }
 }

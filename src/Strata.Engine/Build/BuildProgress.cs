@@ -18,6 +18,11 @@ public interface IBuildProgress
     void Begin(BuildGraph graph);
     /// <summary>A step starts to work.</summary>
     void Started(BuildStep work);
+    /// <summary>Why a step has to be done.</summary>
+    void Missed(BuildStep work, System.Collections.Immutable.ImmutableArray<MissCause> causes)
+    {
+    }
+
     /// <summary>A step's process wrote something.</summary>
     void Output(BuildStep work, ReadOnlySpan<byte> bytes, bool isError);
     /// <summary>A step ended well.</summary>

@@ -26,9 +26,9 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
     /// <summary>Takes the folder of a mount, made where it is not there yet; waits where another step has it for itself.</summary>
     /// <param name="mount">The mount, of type cache.</param>
     /// <param name="start">The file system it starts with; null for an empty folder.</param>
-    /// <param name="fill">Puts what it starts with into a new folder, given its path.</param>
+    /// <param name="fill">Puts what it starts with into a new folder, given its path and the name of the cache.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    internal async ValueTask<CacheFolder> AcquireAsync(StepMount mount, Digest? start, Action<string> fill, CancellationToken cancellationToken)
+    internal async ValueTask<CacheFolder> AcquireAsync(StepMount mount, Digest? start, Action<string, string> fill, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(_folder);
         string name = NameOf(mount.Options, start);
@@ -56,7 +56,7 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
         }
     }
 
-    private CacheFolder Take(string path, MountOptions options, Action<string> fill, KeyLock turn)
+    private CacheFolder Take(string path, MountOptions options, Action<string, string> fill, KeyLock turn)
     {
         try
         {
@@ -85,10 +85,13 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
         }
     }
 
+    /// <summary>Holds a folder so that no step uses it; null where one does.</summary>
+    internal static KeyLock? TryLock(string path) => KeyLock.TryAcquire(path + LockSuffix, exclusive: true);
+
     /// <summary>Removes a folder, unless a step uses it; says whether.</summary>
     internal static bool Remove(StoreLayout layout, string path)
     {
-        using KeyLock? turn = KeyLock.TryAcquire(path + LockSuffix, exclusive: true);
+        using KeyLock? turn = TryLock(path);
         return turn is not null && TrashFolder.Remove(layout, path);
     }
 
@@ -104,7 +107,7 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
     }
 
     // Made whole under another name. What a killed process left of one is in ingest/, and swept from there.
-    private void Make(string path, MountOptions options, Action<string> fill)
+    private void Make(string path, MountOptions options, Action<string, string> fill)
     {
         if (File.Exists(Path.Combine(path, Record)))
         {
@@ -112,7 +115,8 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
         }
         string made = layout.NewIngestPath("mount"), data = Path.Combine(made, Data);
         Directory.CreateDirectory(made);
-        fill(made);
+        string name = Path.GetFileName(path);
+        fill(made, name[..name.LastIndexOf('-')]);
         using (RootedDirectory root = RootedDirectory.Open(made))
         {
             const int DefaultMode = 0b111_101_101;

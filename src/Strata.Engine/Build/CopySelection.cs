@@ -93,27 +93,27 @@ internal sealed class CopySelection
 
     /// <summary>One source by its path, without wildcards: what a mount shows.</summary>
     /// <exception cref="StrataException">NotFound: nothing is there.</exception>
-    internal static CopySelection FindExact(TreeWalker tree, string path)
+    internal static CopySelection FindExact(TreeWalker tree, string path, DockerIgnore? exclude = null)
     {
         (string clean, _) = Clean(path, parents: false);
         if (tree.IsHidden(clean) || tree.Root.TryGetStatus(clean, follow: true) is not { } status)
         {
             throw NotFound(tree, path, clean);
         }
-        return new CopySelection(tree, null, [new CopySource(Resolve(tree.Root, clean), clean[(clean.LastIndexOf('/') + 1)..], status)]);
+        return new CopySelection(tree, exclude, [new CopySource(Resolve(tree.Root, clean), clean[(clean.LastIndexOf('/') + 1)..], status)]);
     }
 
     /// <summary>
     /// A digest over all that would be copied: names as they will be called, kinds, modes, link targets, content; owners where
     /// <paramref name="owners"/> says that they are kept. Times do not count.
     /// </summary>
-    internal Digest Hash(bool owners, CancellationToken cancellationToken)
+    internal Digest Hash(bool owners, StatCache stats, CancellationToken cancellationToken)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         byte[] buffer = new byte[HashBufferBytes];
         foreach (CopySource source in Sources)
         {
-            Append(hash, source.IsDirectory ? "" : source.Name, source.Path, source.Status, owners, buffer);
+            Append(hash, source.IsDirectory ? "" : source.Name, source.Path, source.Status, owners, stats, buffer);
             if (!source.IsDirectory)
             {
                 continue;
@@ -121,7 +121,7 @@ internal sealed class CopySelection
             foreach (TreeEntry entry in Walk(source))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                Append(hash, Relative(source, entry), entry.Path, entry.Status, owners, buffer);
+                Append(hash, Relative(source, entry), entry.Path, entry.Status, owners, stats, buffer);
             }
         }
         return Digest.FromSha256(hash.GetHashAndReset());
@@ -140,7 +140,7 @@ internal sealed class CopySelection
 
     internal static string Relative(CopySource source, TreeEntry entry) => source.Path.Length == 0 ? entry.Path : entry.Path[(source.Path.Length + 1)..];
 
-    private void Append(IncrementalHash hash, string name, string path, FileStatus status, bool owners, byte[] buffer)
+    private void Append(IncrementalHash hash, string name, string path, FileStatus status, bool owners, StatCache stats, byte[] buffer)
     {
         Span<byte> numbers = stackalloc byte[32];
         BinaryPrimitives.WriteInt32LittleEndian(numbers, (int)status.Kind);
@@ -158,14 +158,58 @@ internal sealed class CopySelection
         }
         else if (status.Kind == FileKind.Regular)
         {
-            using SafeFileHandle file = Root.OpenFile(path, follow: true);
-            long offset = 0;
-            int read;
-            while ((read = RandomAccess.Read(file, buffer, offset)) > 0)
+            Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+            HashFile(path, status, stats, buffer, digest);
+            hash.AppendData(digest);
+        }
+    }
+
+    private void HashFile(string path, in FileStatus status, StatCache stats, byte[] buffer, Span<byte> digest)
+    {
+        if (stats.TryGet(status, digest))
+        {
+            return;
+        }
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using SafeFileHandle file = Root.OpenFile(path, follow: true);
+        long offset = 0;
+        int read;
+        while ((read = RandomAccess.Read(file, buffer, offset)) > 0)
+        {
+            hash.AppendData(buffer.AsSpan(0, read));
+            offset += read;
+        }
+        hash.GetHashAndReset(digest);
+        stats.Add(status, digest);
+    }
+
+    /// <summary>A line for each thing that would be copied: what <see cref="Hash"/> takes of it, then its name. For those who ask what changed.</summary>
+    internal void WriteFiles(TextWriter lines, StatCache stats)
+    {
+        byte[] buffer = new byte[HashBufferBytes];
+        byte[] digest = new byte[SHA256.HashSizeInBytes];
+        foreach (CopySource source in Sources)
+        {
+            WriteFile(source.IsDirectory ? "." : source.Name, source.Path, source.Status);
+            foreach (TreeEntry entry in source.IsDirectory ? Walk(source) : [])
             {
-                hash.AppendData(buffer.AsSpan(0, read));
-                offset += read;
+                WriteFile(Relative(source, entry), entry.Path, entry.Status);
             }
+        }
+
+        void WriteFile(string name, string path, FileStatus status)
+        {
+            string content = status.Kind.ToString();
+            if (status.Kind == FileKind.Regular)
+            {
+                HashFile(path, status, stats, buffer, digest);
+                content = "sha256:" + Convert.ToHexStringLower(digest);
+            }
+            else if (status.Kind == FileKind.SymbolicLink)
+            {
+                content = "link to " + Root.ReadLink(path).ReplaceLineEndings(" ");
+            }
+            lines.Write($"{content} mode {Convert.ToString(status.Mode, 8)}\t{name.ReplaceLineEndings("?")}\n");
         }
     }
 

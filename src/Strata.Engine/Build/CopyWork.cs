@@ -14,21 +14,53 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
     private FileTime? _newest;
     private CopySelection? _selection;
 
-    public ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken) => ValueTask.FromResult<IReadOnlyList<MountPoint>>([]);
+    public async ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken)
+    {
+        foreach ((GitSource source, GitCommit commit) in _commits)
+        {
+            string folder = environment.Content.Layout.NewIngestPath("git");
+            _checkouts.Add(folder);
+            await source.CheckOutAsync(commit, folder, Rules.KeepGitDirectory, Agent, cancellationToken).ConfigureAwait(false);
+        }
+        return [];
+    }
+
+    private async ValueTask<GitCommit> ResolveAsync(GitSource git, string url, CancellationToken cancellationToken)
+    {
+        GitCommit commit = await git.ResolveAsync(Agent, cancellationToken).ConfigureAwait(false);
+        if (Rules.Commit is { } expected && !commit.Id.StartsWith(expected, StringComparison.Ordinal))
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"{step.Span}: ADD {url}: the commit is {commit.Id}, not {expected}");
+        }
+        settings.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Git, url, commit.Id));
+        _commits.Add((git, commit));
+        return commit;
+    }
 
     private CopyRules Rules => step.Options;
 
-    private IEnumerable<string> LocalSources => step.Sources.Where(s => !FetchedFile.IsUrl(s) || !Rules.IsAdd);
+    private readonly List<(GitSource Source, GitCommit Commit)> _commits = [];
+    private readonly List<string> _checkouts = [];
+
+    private IEnumerable<string> LocalSources => step.Sources.Where(s => !Rules.IsAdd || (!FetchedFile.IsUrl(s) && GitSource.TryParse(s) is null));
+
+    private string? Agent => settings.Agents.GetValueOrDefault("default");
 
     public async ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken)
     {
-        if (step.Origin is not ContextOrigin)
+        if (step.Origin is not ContextOrigin from)
         {
             return null; // another step's files count by its chain ID, text in the Dockerfile by the step itself
         }
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (string url in step.Sources.Except(LocalSources))
         {
+            if (GitSource.TryParse(url) is { } git)
+            {
+                GitCommit commit = await ResolveAsync(git, url, cancellationToken).ConfigureAwait(false);
+                hash.AppendData(Encoding.UTF8.GetBytes($"git\0{commit.Id}\0{git.Folder}\0"));
+                continue;
+            }
             FetchedFile file = await FetchedFile.FetchAsync(new Uri(url), environment.Content.Layout.NewIngestPath("fetch"), cancellationToken).ConfigureAwait(false);
             _fetched.Add(file);
             settings.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Url, url, file.Digest.ToString()));
@@ -40,11 +72,27 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
         if (LocalSources.Any())
         {
-            RootedDirectory context = settings.Context ?? throw new StrataException(ErrorKind.Invalid, $"{step.Span}: {step.Display}: this build has no context");
-            _selection = Select(context, settings.Ignore);
-            hash.AppendData(Encoding.ASCII.GetBytes(_selection.Hash(owners: false, cancellationToken).ToString()));
+            (RootedDirectory? context, DockerIgnore? ignore) = from.Name is null ? (settings.Context, settings.Ignore) : (settings.Contexts[from.Name].Root, settings.Contexts[from.Name].Ignore);
+            _selection = Select(context ?? throw new StrataException(ErrorKind.Invalid, $"{step.Span}: {step.Display}: this build has no context"), ignore);
+            hash.AppendData(Encoding.ASCII.GetBytes(_selection.Hash(owners: false, from.Name is null ? settings.Stats : settings.Contexts[from.Name].Stats, cancellationToken).ToString()));
         }
         return Digest.FromSha256(hash.GetHashAndReset());
+    }
+
+    public void WriteFiles(TextWriter lines)
+    {
+        foreach (FetchedFile file in _fetched)
+        {
+            lines.Write($"{file.Digest}\t{file.Name}\n");
+        }
+        foreach ((GitSource source, GitCommit commit) in _commits)
+        {
+            lines.Write($"{commit.Id}\t{source.Remote}\n");
+        }
+        if (step.Origin is ContextOrigin from)
+        {
+            _selection?.WriteFiles(lines, from.Name is null ? settings.Stats : settings.Contexts[from.Name].Stats);
+        }
     }
 
     public ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
@@ -61,6 +109,10 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         foreach (FetchedFile file in _fetched)
         {
             file.Dispose();
+        }
+        foreach (string folder in _checkouts)
+        {
+            FileSystems.RemoveTree(folder);
         }
         return ValueTask.CompletedTask;
     }
@@ -99,6 +151,10 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         {
             Note(file.Modified);
             PlaceFetched(target, file, attributes, cancellationToken);
+        }
+        foreach (((GitSource source, _), string folder) in _commits.Zip(_checkouts))
+        {
+            PlaceCheckout(target, source, folder, attributes, cancellationToken);
         }
         if (_selection is { } selection)
         {
@@ -143,6 +199,16 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         {
             copier.Copy(selection, step.Destination, parents: false, cancellationToken);
         }
+    }
+
+    private void PlaceCheckout(RootedDirectory target, GitSource source, string checkout, CopyAttributes attributes, CancellationToken cancellationToken)
+    {
+        using RootedDirectory folder = RootedDirectory.Open(checkout);
+        DockerIgnore? exclude = Rules.Exclude.IsEmpty ? null : DockerIgnore.FromPatterns(Rules.Exclude);
+        CopySelection selection = CopySelection.FindExact(new TreeWalker(folder, null), source.Folder ?? "", exclude);
+        FileTime newest = selection.Newest();
+        Note(newest);
+        new FileCopier(target, attributes, settings.TimeOfMade(newest)).Copy(selection, step.Destination, parents: false, cancellationToken);
     }
 
     // Docker's ADD: a file of the context that is an archive, told by its first bytes and never by its name, is unpacked as a directory.

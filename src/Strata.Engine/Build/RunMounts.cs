@@ -30,9 +30,17 @@ internal sealed class RunMounts(RunStep step, StepResult[] inputs, BuildEnvironm
         foreach (StepMount mount in step.Mounts.Where(m => m.IsOfContext))
         {
             CopySelection selection = _context[mount] = Select(mount);
-            digests.Append(selection.Sources[0].IsDirectory ? 'd' : 'f').Append(selection.Hash(owners: false, cancellationToken));
+            digests.Append(selection.Sources[0].IsDirectory ? 'd' : 'f').Append(selection.Hash(owners: false, settings.Stats, cancellationToken));
         }
         return digests.Length == 0 ? null : Digest.FromSha256(SHA256.HashData(Encoding.ASCII.GetBytes(digests.ToString())));
+    }
+
+    internal void WriteFiles(TextWriter lines)
+    {
+        foreach (CopySelection selection in _context.Values)
+        {
+            selection.WriteFiles(lines, settings.Stats);
+        }
     }
 
     /// <summary>Makes all ready. What there is by then is given back by <see cref="DisposeAsync"/>, also after a failure.</summary>
@@ -93,7 +101,7 @@ internal sealed class RunMounts(RunStep step, StepResult[] inputs, BuildEnvironm
             string key = $"{mount.Options.Id}\0{source?.ChainId}\0{mount.Options.Source}\0{mount.Options.Mode}\0{mount.Options.UserId}\0{mount.Options.GroupId}";
             if (!taken.TryGetValue(key, out CacheFolder? folder))
             {
-                taken[key] = folder = await caches.AcquireAsync(mount, source?.ChainId, path => Fill(mount, source, path, cancellationToken), cancellationToken).ConfigureAwait(false);
+                taken[key] = folder = await caches.AcquireAsync(mount, source?.ChainId, (path, name) => Fill(mount, source, path, name, cancellationToken), cancellationToken).ConfigureAwait(false);
                 _held.Add(folder);
             }
             Add(mount, "bind", folder.Path, ["rbind", mount.Options.ReadOnly ? "ro" : "rw", "nosuid", "nodev"], isDirectory: true);
@@ -108,9 +116,9 @@ internal sealed class RunMounts(RunStep step, StepResult[] inputs, BuildEnvironm
         MountPoints.Add(new MountPoint(mount.Target, isDirectory));
     }
 
-    private void Fill(StepMount mount, CommittedSnapshot? source, string folder, CancellationToken cancellationToken)
+    private void Fill(StepMount mount, CommittedSnapshot? source, string folder, string name, CancellationToken cancellationToken)
     {
-        if (source is null)
+        if (settings.Imports?.TryFill(name, folder, cancellationToken) == true || source is null)
         {
             return;
         }

@@ -13,6 +13,8 @@ internal sealed class RunWork(RunStep step, StepResult[] inputs, BuildEnvironmen
 
     public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult(_mounts.Hash(cancellationToken));
 
+    public void WriteFiles(TextWriter lines) => _mounts.WriteFiles(lines);
+
     public async ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken)
     {
         await _mounts.PrepareAsync(cancellationToken).ConfigureAwait(false);

@@ -62,7 +62,12 @@ internal sealed class StagePlanner
     private void Start()
     {
         string name = _walk.BaseOf(_index);
-        if (_walk.FindStage(name, _index) is { } below)
+        if (_walk.ContextOf(name) is { } context)
+        {
+            _root = FromContext(context, Display($"FROM {name}"), _stage.Span);
+            StartWith(context.Image);
+        }
+        else if (_walk.FindStage(name, _index) is { } below)
         {
             StagePlanner parent = _stageOf(below);
             (_root, Base, _config, _author) = (parent._root, parent.Base, parent._config, parent._author);
@@ -76,13 +81,23 @@ internal sealed class StagePlanner
         }
         else
         {
-            Base = _bases[StageWalk.Parse(name, _stage.Span)];
-            _root = new ImageStep(Base, Display($"FROM {Base.Reference.Familiar}"), _stage.Span);
-            _config = Base.Config.Config ?? new ContainerConfig();
-            foreach (string variable in _config.Env ?? [])
-            {
-                SetEnv(variable);
-            }
+            ImageReference image = StageWalk.Parse(name, _stage.Span);
+            _root = new ImageStep(_bases[image], Display($"FROM {_bases[image].Reference.Familiar}"), _stage.Span);
+            StartWith(image);
+        }
+    }
+
+    private void StartWith(ImageReference? image)
+    {
+        if (image is null)
+        {
+            return;
+        }
+        Base = _bases[image];
+        _config = Base.Config.Config ?? new ContainerConfig();
+        foreach (string variable in _config.Env ?? [])
+        {
+            SetEnv(variable);
         }
     }
 
@@ -198,7 +213,7 @@ internal sealed class StagePlanner
         _root = new RunStep(_root, started, environment, [.. _walk.Proxies], WorkingDirectory, _config.User, run.Network is "none" || (_walk.Options.NoNetwork && run.Network is not "host"), command,
             Display($"RUN {command}"), run.Span)
         {
-            Program = program, Stage = StageName, Mounts = [.. run.Mounts.Select((mount, i) => PlanMount(mount, run))], Insecure = run.Security is "insecure", Limits = _walk.Options.Limits,
+            Program = program, Stage = StageName, Number = _number, Mounts = [.. run.Mounts.Select((mount, i) => PlanMount(mount, run))], Insecure = run.Security is "insecure", Limits = _walk.Options.Limits,
         };
         Row("RUN " + shown, _root);
     }
@@ -287,36 +302,59 @@ internal sealed class StagePlanner
         {
             throw new DockerfileException(copy.Span, $"invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777") { Hint = "write it like 755 or u=rwx,go=rx" };
         }
-        if (sources.FirstOrDefault(s => copy.IsAdd && (s.StartsWith("git@", StringComparison.Ordinal) || s.EndsWith(".git", StringComparison.Ordinal) || s.Contains(".git#", StringComparison.Ordinal))) is { } git)
-        {
-            throw new DockerfileException(copy.Span, $"ADD {git}: git sources are not supported by this version") { Hint = "clone it before the build and COPY it" };
-        }
         var rules = new CopyRules
         {
             IsAdd = copy.IsAdd, Unpack = copy.Unpack, Parents = copy.Parents, Exclude = [.. copy.Exclude.Select(e => Expand(e, copy))],
             Owner = copy.Owner is null ? null : Expand(copy.Owner, copy), Mode = copy.Mode is null ? null : Expand(copy.Mode, copy),
-            Checksum = copy.Checksum is null ? null : Digest.TryParse(Expand(copy.Checksum, copy), null, out Digest digest) ? digest
-                : throw new DockerfileException(copy.Span, $"--checksum={copy.Checksum}: not a digest"),
+            KeepGitDirectory = copy.KeepGitDirectory,
         };
+        rules = copy.Checksum is null ? rules : WithChecksum(rules, Expand(copy.Checksum, copy), sources, copy);
         string display = $"{keyword} {(copy.From is null ? "" : $"--from={copy.From} ")}{string.Join(' ', copy.Sources)} {copy.Destination}";
         if (!copy.Heredocs.IsEmpty)
         {
             InlineFile[] files = [.. copy.Heredocs.Select(h => new InlineFile(h.Name, h.Expand ? ExpandText(h.Content, copy) : h.Content))];
-            _root = new CopyStep(_root, new InlineOrigin([.. files]), [], absolute, rules, Display(display), copy.Span) { Stage = StageName };
+            _root = new CopyStep(_root, new InlineOrigin([.. files]), [], absolute, rules, Display(display), copy.Span) { Stage = StageName, Number = _number };
         }
         if (!sources.IsEmpty)
         {
-            CopyOrigin origin = copy.From is null ? new ContextOrigin() : new StepOrigin(From(Expand(copy.From, copy), copy.Span));
-            _root = new CopyStep(_root, origin, sources, absolute, rules, Display(display), copy.Span) { Stage = StageName };
+            string? from = copy.From is null ? null : Expand(copy.From, copy);
+            CopyOrigin origin = from is null ? new ContextOrigin() : _walk.ContextOf(from) is { Image: null } context ? new ContextOrigin(context.Name) : new StepOrigin(From(from, copy.Span));
+            _root = new CopyStep(_root, origin, sources, absolute, rules, Display(display), copy.Span) { Stage = StageName, Number = _number };
         }
         Row(display, _root);
     }
 
+    private static CopyRules WithChecksum(CopyRules rules, string checksum, ImmutableArray<string> sources, CopyInstruction copy)
+    {
+        if (sources is not [string source])
+        {
+            throw new DockerfileException(copy.Span, "checksum can't be specified for multiple sources") { Hint = "write an ADD for each" };
+        }
+        if (GitSource.TryParse(source) is not null)
+        {
+            const int ShortestCommit = 7;
+            return checksum.Length >= ShortestCommit && checksum.All(char.IsAsciiHexDigitLower) ? rules with { Commit = checksum }
+                : throw new DockerfileException(copy.Span, $"--checksum={checksum}: not a commit");
+        }
+        return !FetchedFile.IsUrl(source) ? throw new DockerfileException(copy.Span, "checksum requires HTTP(S) or Git sources")
+            : Digest.TryParse(checksum, null, out Digest digest) ? rules with { Checksum = digest }
+            : throw new DockerfileException(copy.Span, $"--checksum={checksum}: not a digest");
+    }
+
     private BuildStep From(string from, SourceSpan span)
     {
+        if (_walk.ContextOf(from) is { } context)
+        {
+            return FromContext(context, $"FROM {from}", span);
+        }
         (int? stage, ImageReference? image) = _walk.ResolveFrom(from, _index, span);
         return stage is { } index ? _stageOf(index).Result : new ImageStep(_bases[image!], $"FROM {image!.Familiar}", span);
     }
+
+    // Files of this machine as a file system: all of them, copied into an empty one.
+    private BuildStep FromContext(NamedContext context, string display, SourceSpan span)
+        => context.Image is { } image ? new ImageStep(_bases[image], display, span)
+            : new CopyStep(new ScratchStep("FROM scratch", span), new ContextOrigin(context.Name), ["."], "/", new CopyRules(), display, span);
 
     private static bool IsMarkerOf(string source, Heredoc heredoc) => DockerfileLexer.TryReadMarker(source, out string name, out _, out _) && name == heredoc.Name;
 
@@ -326,7 +364,7 @@ internal sealed class StagePlanner
         _config = _config with { WorkingDir = path };
         if (path != "/")
         {
-            _root = new DirectoryStep(_root, path, Display($"WORKDIR {path}"), workdir.Span) { Stage = StageName };
+            _root = new DirectoryStep(_root, path, Display($"WORKDIR {path}"), workdir.Span) { Stage = StageName, Number = _number };
         }
         Row($"WORKDIR {path}", path == "/" ? null : _root);
     }

@@ -11,6 +11,11 @@ internal interface IStepWork : IAsyncDisposable
     /// <summary>The digest of what it reads from outside the graph (context, network); null where it reads nothing.</summary>
     ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken);
 
+    /// <summary>A line for each of the files whose digest <see cref="HashInputsAsync"/> gave: what counts of it, a tab, its name. Asked after that, and before the work.</summary>
+    void WriteFiles(TextWriter lines)
+    {
+    }
+
     /// <summary>Takes what it needs to run, once no cache has answered; gives the paths that must exist because the step mounts something there.</summary>
     ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken);
 

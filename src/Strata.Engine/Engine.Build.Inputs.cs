@@ -1,0 +1,106 @@
+using Strata.Build;
+using Strata.Content;
+using Strata.Dockerfiles;
+using Strata.Images;
+using Strata.Oci;
+
+namespace Strata;
+
+public sealed partial class Engine
+{
+    private const string ImagePrefix = "docker-image://", LayoutPrefix = "oci-layout://";
+
+    private async ValueTask OpenContextsAsync(BuildContexts contexts, BuildRequest request, string? agent, CancellationToken cancellationToken)
+    {
+        if (request.Context is { } text)
+        {
+            contexts.Main = await ContextFolder.OpenAsync(text, request.Input, Layout.NewIngestPath("context"), agent, cancellationToken).ConfigureAwait(false);
+        }
+        foreach ((string name, string value) in request.NamedContexts)
+        {
+            if (value.StartsWith(ImagePrefix, StringComparison.Ordinal))
+            {
+                contexts.Add(new NamedContext(name, ImageReference.Parse(value[ImagePrefix.Length..])));
+            }
+            else if (value.StartsWith(LayoutPrefix, StringComparison.Ordinal))
+            {
+                Descriptor descriptor = await LoadLayoutAsync(value, cancellationToken).ConfigureAwait(false);
+                contexts.AddLayout(name, ImageReference.Parse($"oci-layout.invalid/layout@{descriptor.Digest}"), descriptor);
+            }
+            else
+            {
+                contexts.Add(name, _options.Time, await ContextFolder.OpenAsync(value, null, Layout.NewIngestPath("context"), agent, cancellationToken).ConfigureAwait(false));
+            }
+        }
+    }
+
+    // FOLDER[:TAG][@DIGEST], as buildx has it.
+    private async ValueTask<Descriptor> LoadLayoutAsync(string text, CancellationToken cancellationToken)
+    {
+        string rest = text[LayoutPrefix.Length..];
+        int at = rest.LastIndexOf('@');
+        Digest? digest = at < 0 ? null : Digest.TryParse(rest[(at + 1)..], null, out Digest parsed) ? parsed : throw new StrataException(ErrorKind.Invalid, $"{text}: {rest[(at + 1)..]} is no digest");
+        rest = at < 0 ? rest : rest[..at];
+        int colon = rest.IndexOf(':', rest.LastIndexOf('/') + 1);
+        (string folder, string? tag) = colon < 0 ? (rest, null) : (rest[..colon], rest[(colon + 1)..]);
+        if (!Directory.Exists(folder))
+        {
+            throw new StrataException(ErrorKind.NotFound, $"{text}: no such folder");
+        }
+        IReadOnlyList<ArchivedImage> images = await new ArchiveReader(Content).ReadFolderAsync(folder, cancellationToken).ConfigureAwait(false);
+        ArchivedImage[] fit = [.. images.Where(i => (digest is null || i.Descriptor.Digest == digest) && (tag is null || i.Names.Any(n => n.Tag == tag)))];
+        return fit.Length == 1 ? fit[0].Descriptor : throw new StrataException(ErrorKind.NotFound, $"{text}: {(fit.Length == 0 ? "no such image" : "more than one image")} in it")
+        {
+            Hint = $"there are: {string.Join(", ", images.Select(i => i.Names.Count == 0 ? i.Descriptor.Digest.ToString() : i.Names[0].Tag))}",
+        };
+    }
+
+    private async ValueTask<BaseImage> ReadLayoutAsync(ImageReference name, Descriptor descriptor, BuildRequest request, CancellationToken cancellationToken)
+    {
+        (Descriptor image, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
+        return new BaseImage(name, image, manifest, config);
+    }
+
+    private async ValueTask<BaseImage> ReadBaseAsync(ImageReference image, SourceSpan span, BuildRequest request, CancellationToken cancellationToken)
+    {
+        Descriptor? descriptor = request.Pull ? null : await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false);
+        if (descriptor is null && !request.Pull && await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false))
+        {
+            descriptor = await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false); // its name was only put aside
+        }
+        try
+        {
+            descriptor ??= (await PullAsync(image, new PullOptions { Platform = request.Options.Platform }, cancellationToken).ConfigureAwait(false)).Descriptor;
+        }
+        catch (Exception e) when (e is StrataException or HttpRequestException or IOException)
+        {
+            throw new DockerfileException(span, $"base image {image.Familiar} is not here and cannot be pulled: {e.Message}")
+            {
+                Hint = image.Repository.EndsWith("debian", StringComparison.Ordinal) ? $"strata bootstrap debian:{image.Tag} makes it without a registry" : "see strata images for what is here",
+            };
+        }
+        (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
+        request.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Image, image.ToString(), descriptor.Digest.ToString()) { Platform = request.Options.Platform.ToString() });
+        if (!IsNamed(descriptor.Digest) && (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false) || !IsNamed(descriptor.Digest)))
+        {
+            throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile");
+        }
+        Images.NoteUse(image, descriptor.Digest);
+        return new BaseImage(image, manifestDescriptor, manifest, config);
+    }
+
+    // From a name's descriptor (an index, perhaps) to the image of a platform.
+    private async ValueTask<(Descriptor Descriptor, ImageManifest Manifest, ImageConfig Config)> ReadImageAsync(Descriptor descriptor, Platform platform, CancellationToken cancellationToken)
+    {
+        while (MediaTypes.IsIndex(descriptor.MediaType))
+        {
+            Content.Pin(descriptor.Digest); // before it is read: who holds a lease keeps what he has read
+            ImageIndex index = OciJson.ParseIndex(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
+            descriptor = index.Select(platform) ?? throw new StrataException(ErrorKind.NotFound, $"{descriptor.Digest}: no image for {platform}");
+        }
+        Content.Pin(descriptor.Digest);
+        ImageManifest manifest = OciJson.ParseManifest(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
+        Content.Pin([manifest.Config.Digest, .. manifest.Layers.Select(l => l.Digest)]);
+        return (descriptor, manifest, OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false)));
+    }
+}
