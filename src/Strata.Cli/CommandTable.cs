@@ -60,7 +60,7 @@ internal static class CommandTable
 
     private static CommandEntry? TryCreateBuild(string name) => name switch
     {
-        "build" => new(name, BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app .", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build", Grows = true },
+        "build" => new(name, BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "strata build cache ls", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build", Grows = true },
         "publish" => new(name, PublishCommand.Create, "Make an image of a .NET project, without a Dockerfile", "strata publish -t app ./App", "strata publish --from bin/Release/net10.0/publish -t app --base debian:bookworm") { Group = "Build", Grows = true },
         "lint" => new(name, LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile", "strata lint --fix Dockerfile", "strata lint --format sarif --disable DL3006 Dockerfile") { Group = "Build", IsListing = true },
         "bootstrap" => new(name, BootstrapCommand.Create, "Make a base image from Debian's packages, or from a root file system", "strata bootstrap debian:bookworm", "strata bootstrap debian:trixie --include curl,ca-certificates", "strata bootstrap --rootfs ./rootfs -t mybase") { Group = "Build", Grows = true },
