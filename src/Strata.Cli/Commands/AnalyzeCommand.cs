@@ -18,9 +18,15 @@ internal static class AnalyzeCommand
         Argument<string> name = Options.One("IMAGE", "name or ID");
         Option<bool> all = Options.Flag("--all", "all files, not only the largest", "-a");
         Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, or json; fields: Image, TotalBytes, WastedBytes, Efficiency, Files");
-        var command = new Command("analyze") { name, all, format };
+        Option<bool> bases = Options.Flag("--bases", "list what it could be built on instead, and what would break");
+        var command = new Command("analyze") { name, all, format, bases };
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            if (parsed.GetValue(bases))
+            {
+                BasesTable.Write(context.Out, await context.Engine.FindBasesAsync(parsed.GetValue(name)!, cancellationToken), parsed.GetValue(format));
+                return 0;
+            }
             LocalImage image = await context.Engine.ResolveImageAsync(parsed.GetValue(name)!, cancellationToken);
             WasteReport report = await WasteAnalyzer.AnalyzeAsync(context.Engine.Content, image.Manifest, cancellationToken);
             if (parsed.GetValue(format) is { } template)

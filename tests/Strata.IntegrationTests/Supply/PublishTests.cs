@@ -51,6 +51,20 @@ public sealed class PublishTests(SeedStore store)
         Assert.Equal("[\"dotnet\",\"/app/App.dll\"]", store.Inspect("project:1", "{{json .Config.Entrypoint}}"));
     }
 
+    [Fact]
+    public void The_targets_file_makes_an_image_when_a_project_is_published()
+    {
+        string targets = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "..", "..", "msbuild", "Strata.Publish.targets"));
+        string folder = store.Context(
+            ("Directory.Build.props", "<Project />"), ("Directory.Packages.props", "<Project />"),
+            ("App/App.csproj", Project("<OutputType>Exe</OutputType>").Replace("</Project>", $"<Import Project=\"{targets}\" /></Project>", StringComparison.Ordinal)),
+            ("App/Program.cs", "System.Console.WriteLine();\n"));
+        SeedStore.Exec("env", null, $"STRATA_ROOT={store.Root}", "DOTNET_CLI_TELEMETRY_OPTOUT=1", "dotnet", "publish", Path.Combine(folder, "App"), "--nologo", "-nodeReuse:false", "-p:UseSharedCompilation=false",
+            "-p:PublishStrataImage=true", $"-p:StrataExecutable={SeedStore.Binary}", $"-p:StrataBaseImage={store.Busybox}", "-p:StrataImage=targets:1").Ok();
+        Assert.Equal(store.Layers(store.Busybox).Length + 1, store.Layers("targets:1").Length);
+        Assert.Equal("[\"dotnet\",\"/app/App.dll\"]", store.Inspect("targets:1", "{{json .Config.Entrypoint}}"));
+    }
+
     private static string Project(string properties, string items = "")
         => $"<Project Sdk=\"Microsoft.NET.Sdk\"><PropertyGroup><TargetFramework>net10.0</TargetFramework>{properties}</PropertyGroup><ItemGroup>{items}</ItemGroup></Project>\n";
 
