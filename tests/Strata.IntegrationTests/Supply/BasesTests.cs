@@ -26,7 +26,7 @@ public sealed class BasesTests(SeedStore store)
         Assert.Contains("ld-linux", busybox, StringComparison.Ordinal);
         Assert.DoesNotContain(lines, l => l.StartsWith("choose", StringComparison.Ordinal));
 
-        JsonElement[] bases = [.. SeedStore.RunIn(root, null, "analyze", "--bases", "--format", "json", "choose").Ok().Lines.Select(l => JsonSerializer.Deserialize<JsonElement>(l))];
+        JsonElement[] bases = [.. SeedStore.RunIn(root, null, "analyze", "--bases", "--format", "json", "choose").Ok().Lines.Select(l => JsonElement.Parse(l))];
         Assert.Equal(["scratch", store.Busybox, store.Debian], bases.Select(b => b.GetProperty("Name").GetString())); // by size
         Assert.Equal([false, false, true], bases.Select(b => b.GetProperty("IsPresent").GetBoolean()));
         Assert.True(bases[2].GetProperty("Bytes").GetInt64() > bases[1].GetProperty("Bytes").GetInt64());
