@@ -143,6 +143,7 @@ internal static class RegistryCommand
         output.WriteLine($"strata       strata login --pin {server.Certificate.Fingerprint} {host}");
         output.WriteLine($"docker       copy the certificate to /etc/docker/certs.d/{host}/ca.crt");
         output.WriteLine($"podman       copy the certificate to /etc/containers/certs.d/{host}/ca.crt (skopeo, buildah too)");
+        output.WriteLine($"containerd   copy the certificate to /etc/containerd/certs.d/{host}/ca.crt (nerdctl, cri), or ctr images pull --tlscacert tls.crt");
         output.WriteLine($"curl         curl --cacert tls.crt https://{host}/v2/");
         if (access is not { HtpasswdFile: not null } and not { TokenKeyFile: not null })
         {

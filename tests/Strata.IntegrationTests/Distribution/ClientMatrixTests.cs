@@ -27,9 +27,37 @@ public sealed class ClientMatrixTests(ClientNetwork network) : IClassFixture<Cli
 
     [Theory]
     [MemberData(nameof(Rows))]
-    public void Unmodified_clients_pull_and_push_and_all_see_one_digest(string client, bool tls, bool login)
+    public void Unmodified_clients_pull_and_push_and_all_see_one_digest(string client, bool tls, bool login) => PullAndPush(client, ClientNetwork.Of(tls, login));
+
+    [Theory]
+    [InlineData("docker")]
+    [InlineData("podman")]
+    [InlineData("buildah")]
+    [InlineData("skopeo")]
+    [InlineData("ctr")]
+    public void Clients_that_show_their_certificate_are_let_in_where_one_is_asked_for(string client) => PullAndPush(client, Registry.Mutual);
+
+    [Fact]
+    public void Who_shows_no_certificate_is_not_let_in_where_one_is_asked_for()
     {
-        Registry registry = ClientNetwork.Of(tls, login);
+        Outcome refused = network.Exec(null, "curl", "-sS", "--cacert", network.CertificateOf(Registry.Mutual), $"https://{ClientNetwork.Address(Registry.Mutual)}/v2/");
+        Assert.True(refused.Code != 0 && refused.Out.Length == 0, refused.Out); // in the handshake, or (TLS 1.3) at the first read after it
+        Assert.True(network.Ctr("images", "pull", "--tlscacert", network.CertificateOf(Registry.Mutual), ClientNetwork.Address(Registry.Mutual) + "/seed:1").Code != 0);
+    }
+
+    // What --lan tells its operator to do.
+    [Fact]
+    public void Containerd_takes_a_certificate_from_its_folder_of_hosts()
+    {
+        string hosts = network.New("hosts"), address = ClientNetwork.Address(Registry.TlsOpen);
+        Directory.CreateDirectory(Path.Combine(hosts, address));
+        File.Copy(network.CertificateOf(Registry.TlsOpen), Path.Combine(hosts, address, "ca.crt"));
+        network.Ctr("images", "pull", "--hosts-dir", hosts, "--snapshotter", "native", address + "/seed:1").Ok();
+        Assert.Equal(network.SeedDigest, CtrDigest(address + "/seed:1"));
+    }
+
+    private void PullAndPush(string client, Registry registry)
+    {
         string seed = $"{ClientNetwork.Address(registry)}/seed:1", pushed = $"{ClientNetwork.Address(registry)}/from/{client}:1";
         (string pulledDigest, string pushedDigest) = client switch
         {

@@ -11,7 +11,7 @@ namespace Strata.IntegrationTests.Distribution;
 
 /// <summary>
 /// A machine of its own for unmodified clients: a network with one address that is not loopback (there clients check certificates and ask for
-/// insecure registries to be named), an /etc of its own, a dockerd and a containerd, and four registries: http and TLS, open and with passwords.
+/// insecure registries to be named), an /etc of its own, a dockerd and a containerd, and five registries: http and TLS, open and with passwords, and one for clients with a certificate.
 /// One image, the seed, is in all of them. All of it ends with the processes: nothing is mounted or configured on this machine.
 /// </summary>
 public sealed class ClientNetwork : IAsyncLifetime
@@ -33,13 +33,14 @@ public sealed class ClientNetwork : IAsyncLifetime
     private readonly List<ChildProcess> _processes = [];
     private int _count;
 
-    /// <summary>The four, by whether they speak TLS and want a name.</summary>
+    /// <summary>The five, by whether they speak TLS and want a name.</summary>
     internal enum Registry
     {
         Open = 5001,
         Login = 5002,
         TlsOpen = 5003,
         TlsLogin = 5004,
+        Mutual = 5005, // asks clients for a certificate
     }
 
     // Small letters only: podman and buildah make a layout's folder into an image's name.
@@ -72,13 +73,17 @@ public sealed class ClientNetwork : IAsyncLifetime
 
     internal static string Address(Registry registry) => $"{Host}:{(int)registry}";
 
-    internal static bool HasTls(Registry registry) => registry is Registry.TlsOpen or Registry.TlsLogin;
+    internal static bool HasTls(Registry registry) => registry is Registry.TlsOpen or Registry.TlsLogin or Registry.Mutual;
 
     internal static bool HasLogin(Registry registry) => registry is Registry.Login or Registry.TlsLogin;
 
     /// <summary>What a client needs to trust the registry.</summary>
     internal string CertificateOf(Registry registry)
         => registry == Registry.TlsOpen ? Path.Combine(Folder, "store-TlsOpen/registry/tls.crt") : Path.Combine(Folder, "ca.crt");
+
+    private string ClientCertificate => Path.Combine(Folder, "client.cert");
+
+    private string ClientKey => Path.Combine(Folder, "client.key");
 
     internal string New(string name) => Path.Combine(Folder, $"{Interlocked.Increment(ref _count)}-{name}");
 
@@ -101,6 +106,19 @@ public sealed class ClientNetwork : IAsyncLifetime
     /// <inheritdoc/>
     public async ValueTask InitializeAsync()
     {
+        try
+        {
+            await StartAsync();
+        }
+        catch
+        {
+            await DisposeAsync(); // nobody else does after a failure here
+            throw;
+        }
+    }
+
+    private async Task StartAsync()
+    {
         Directory.CreateDirectory(Folder);
         await StartSpaceAsync();
         WriteAuthority();
@@ -111,11 +129,12 @@ public sealed class ClientNetwork : IAsyncLifetime
         Serve(Registry.Login, [.. passwords, "--plain-http"]);
         Serve(Registry.TlsOpen, "--lan");
         Serve(Registry.TlsLogin, [.. passwords, .. certificate]);
+        Serve(Registry.Mutual, [.. certificate, "--tls-client-ca", CertificateOf(Registry.Mutual)]);
         StartDockerd();
         StartContainerd();
         foreach (Registry registry in Enum.GetValues<Registry>())
         {
-            await UntilAsync(() => Exec(null, "curl", "-sk", "-o", "/dev/null", $"{(HasTls(registry) ? "https" : "http")}://{Address(registry)}/v2/").Code == 0, $"the registry {registry}", $"serve-{registry}.log");
+            await UntilAsync(() => Exec(null, "curl", "-sk", "--cert", ClientCertificate, "--key", ClientKey, "-o", "/dev/null", $"{(HasTls(registry) ? "https" : "http")}://{Address(registry)}/v2/").Code == 0, $"the registry {registry}", $"serve-{registry}.log");
             TrustIn(registry);
         }
         await UntilAsync(() => Docker("version").Code == 0, "dockerd", "dockerd.log");
@@ -226,14 +245,18 @@ public sealed class ClientNetwork : IAsyncLifetime
     {
         string hosts = Path.Combine(HostsFolder, Address(registry)), scheme = HasTls(registry) ? "https" : "http";
         Directory.CreateDirectory(hosts);
-        string ca = HasTls(registry) ? $"  ca = \"{CertificateOf(registry)}\"\n" : "";
-        File.WriteAllText(Path.Combine(hosts, "hosts.toml"), $"server = \"{scheme}://{Address(registry)}\"\n[host.\"{scheme}://{Address(registry)}\"]\n  capabilities = [\"pull\", \"resolve\", \"push\"]\n{ca}");
+        string ca = HasTls(registry) ? $"  ca = \"{CertificateOf(registry)}\"\n" : "", client = registry == Registry.Mutual ? $"  client = [[\"{ClientCertificate}\", \"{ClientKey}\"]]\n" : "";
+        File.WriteAllText(Path.Combine(hosts, "hosts.toml"), $"server = \"{scheme}://{Address(registry)}\"\n[host.\"{scheme}://{Address(registry)}\"]\n  capabilities = [\"pull\", \"resolve\", \"push\"]\n{ca}{client}");
         if (HasTls(registry))
         {
             foreach (string folder in (string[])["/etc/docker/certs.d", "/etc/containers/certs.d"])
             {
                 Exec(null, "mkdir", "-p", $"{folder}/{Address(registry)}").Ok();
                 Exec(null, "cp", CertificateOf(registry), $"{folder}/{Address(registry)}/ca.crt").Ok();
+                if (registry == Registry.Mutual)
+                {
+                    Exec(null, "cp", ClientCertificate, ClientKey, $"{folder}/{Address(registry)}/").Ok();
+                }
             }
         }
     }
@@ -251,6 +274,10 @@ public sealed class ClientNetwork : IAsyncLifetime
         names.AddIpAddress(IPAddress.Parse(Host));
         server.CertificateExtensions.Add(names.Build());
         using X509Certificate2 leaf = server.Create(root, now.AddDays(-1), now.AddDays(1), Encoding.ASCII.GetBytes("strata01"));
+        using ECDsa clientKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using X509Certificate2 client = new CertificateRequest("CN=client", clientKey, HashAlgorithmName.SHA256).Create(root, now.AddDays(-1), now.AddDays(1), Encoding.ASCII.GetBytes("strata02"));
+        File.WriteAllText(ClientCertificate, client.ExportCertificatePem() + "\n");
+        File.WriteAllText(ClientKey, clientKey.ExportPkcs8PrivateKeyPem() + "\n");
         File.WriteAllText(Path.Combine(Folder, "ca.crt"), root.ExportCertificatePem() + "\n");
         File.WriteAllText(Path.Combine(Folder, "server.crt"), leaf.ExportCertificatePem() + "\n");
         File.WriteAllText(Path.Combine(Folder, "server.key"), serverKey.ExportPkcs8PrivateKeyPem() + "\n");

@@ -49,6 +49,16 @@ public sealed class ServerProcessTests : IDisposable
         Assert.Equal(blob, await again.Http.GetByteArrayAsync($"/v2/a/blobs/{Digest.Of(blob)}", Token));
     }
 
+    [Fact]
+    public async Task A_quota_of_the_command_line_counts()
+    {
+        using Serving serving = await Serving.StartAsync(Path.Combine(_folder, "store"), Path.Combine(_folder, "log"), _folder, "--quota", "a/**=2kB", "--quota", "1MB");
+        byte[] blob = RandomNumberGenerator.GetBytes(3000);
+        Assert.Equal(413, await SendAsync(serving.Http, HttpMethod.Post, $"/v2/a/b/blobs/uploads/?digest={Digest.Of(blob)}", blob));
+        Assert.Equal(201, await SendAsync(serving.Http, HttpMethod.Post, $"/v2/b/blobs/uploads/?digest={Digest.Of(blob)}", blob));
+        SeedStore.RunIn(Path.Combine(_folder, "other"), null, "registry", "serve", "--quota", "much").Fails(1);
+    }
+
     // ASP.NET Core's usual builders take endpoints, and more, from a file of this name wherever a program is started.
     [Fact]
     public async Task What_lies_in_the_folder_it_was_started_in_changes_nothing()
