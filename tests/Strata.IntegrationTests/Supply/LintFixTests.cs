@@ -51,6 +51,9 @@ public sealed class LintFixTests(SeedStore store)
         Assert.Contains("Dockerfile:2: DL3059", warned.Err, StringComparison.Ordinal);
         Outcome silent = store.Build("lint:silent", $"# check=skip=DL3059\nFROM {store.Busybox}\nRUN true\nRUN true\n").Ok();
         Assert.DoesNotContain("DL3059", silent.Err, StringComparison.Ordinal);
+        string context = store.Context(("Dockerfile", $"FROM {store.Busybox}\nRUN true\nRUN true\n"));
+        Outcome told = store.Run("build", "--build-arg", "BUILDKIT_DOCKERFILE_CHECK=skip=all", context).Ok();
+        Assert.DoesNotContain("arning", told.Err, StringComparison.Ordinal);
         Outcome refused = store.Build("lint:refused", $"# check=error=true\nFROM {store.Busybox}\nRUN true\nRUN true\n").Fails(1);
         Assert.Contains("DL3059", refused.Err, StringComparison.Ordinal);
         Assert.DoesNotContain("lint:refused", store.Run("images", "--format", "{{.Repository}}:{{.Tag}}").Ok().Lines);
