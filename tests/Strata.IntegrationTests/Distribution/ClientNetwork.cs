@@ -176,6 +176,7 @@ public sealed class ClientNetwork : IAsyncLifetime
             process.Wait();
             process.Dispose();
         }
+        _processes.Clear(); // after a failure of the start this is called twice
         FileSystems.RemoveTree(Folder);
         return ValueTask.CompletedTask;
     }
