@@ -1,6 +1,7 @@
 using Strata.Build;
 using Strata.Content;
 using Strata.Dockerfiles;
+using Strata.Dockerfiles.Lint;
 using Strata.Images;
 using Strata.Oci;
 
@@ -9,6 +10,23 @@ namespace Strata;
 public sealed partial class Engine
 {
     private const string ImagePrefix = "docker-image://", LayoutPrefix = "oci-layout://";
+
+    /// <summary>Says what lint finds in the Dockerfile that would be built, and builds nothing.</summary>
+    /// <exception cref="DockerfileException">The Dockerfile is wrong, or has no such target; says where.</exception>
+    public async ValueTask<LintedDockerfile> CheckDockerfileAsync(BuildRequest request, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        using var contexts = new BuildContexts();
+        await OpenContextsAsync(contexts, request, null, cancellationToken).ConfigureAwait(false);
+        (string text, string name) = contexts.ReadDockerfile(request);
+        Dockerfile file = Dockerfile.Parse(text, name);
+        BuildPlanner.FindBases(file, request.Options with { Contexts = contexts.Named }); // the target is there, and what it names can be a name
+        var options = new LintOptions
+        {
+            Ignore = BuildContexts.ReadIgnore(contexts.Main?.Root, name, request.DockerfilePath), Check = request.Options.Arguments.GetValueOrDefault("BUILDKIT_DOCKERFILE_CHECK"),
+        };
+        return new LintedDockerfile(name, DockerfileLinter.Lint(file, options));
+    }
 
     private async ValueTask OpenContextsAsync(BuildContexts contexts, BuildRequest request, string? agent, CancellationToken cancellationToken)
     {
@@ -104,3 +122,6 @@ public sealed partial class Engine
         return (descriptor, manifest, OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false)));
     }
 }
+
+/// <summary>A Dockerfile, and what lint finds in it.</summary>
+public sealed record LintedDockerfile(string Name, System.Collections.Immutable.ImmutableArray<LintFinding> Findings);

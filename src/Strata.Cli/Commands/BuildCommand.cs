@@ -7,6 +7,7 @@ using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Layers;
 using Strata.Oci;
+using Strata.Server;
 
 namespace Strata.Cli.Commands;
 
@@ -45,6 +46,8 @@ internal sealed class BuildCommand
     private readonly Option<bool> _explain = Options.Flag("--explain", "say of each step that is not in the cache what changed");
     private readonly Option<string?> _progress = Options.Value("--progress", "KIND", "auto (default), plain, tty, json (one object a line) or quiet");
     private readonly Option<bool> _quiet = Options.Flag("--quiet", "print only the image's ID", "-q");
+    private readonly Option<string?> _call = Options.Value("--call", "WHAT", "build (default), or check: only say what lint finds");
+    private readonly Option<bool> _check = Options.Flag("--check", "only say what lint finds; ends with 3 where it finds something");
     private readonly SupplyFlags _supply = new();
     private readonly CommandContext _context;
 
@@ -57,7 +60,7 @@ internal sealed class BuildCommand
         {
             build._folder, build._tags, build._file, build._arguments, build._labels, build._annotations, build._target, build._platforms, build._contexts, build._outputs, build._push, build._load, build._network, build._hosts, build._shm, build._ulimits,
             build._secrets, build._ssh, build._allow, build._compression, build._idFile, build._metadata, build._noCache, build._noCacheFilter, build._pull, build._jobs, build._onFailure,
-            build._cacheTo, build._cacheFrom, build._explain, build._progress, build._quiet, build._supply.Lock, build._supply.Locked, build._supply.Verify,
+            build._cacheTo, build._cacheFrom, build._explain, build._progress, build._quiet, build._call, build._check, build._supply.Lock, build._supply.Locked, build._supply.Verify,
             build._supply.Sbom, build._supply.Provenance,
         };
         command.Add(BuildCacheCommand.Create(context));
@@ -69,6 +72,15 @@ internal sealed class BuildCommand
     {
         BuildRequest request = await ReadAsync(parsed, cancellationToken);
         BuildOutput[] outputs = [.. parsed.GetValue(_outputs).Select(BuildOutput.Parse), .. parsed.GetValue(_push) ? new[] { BuildOutput.Registry } : []];
+        string call = parsed.GetValue(_call) ?? (parsed.GetValue(_check) ? "check" : "build");
+        if (call is "check" or "lint")
+        {
+            return await CheckAsync(request, cancellationToken);
+        }
+        if (call != "build")
+        {
+            throw new StrataException(ErrorKind.Invalid, $"--call {call}: there are build and check");
+        }
         string kind = parsed.GetValue(_progress) ?? "auto";
         bool quiet = parsed.GetValue(_quiet) || kind is "quiet" or "none", json = kind is "json" or "rawjson";
         if (!json && kind is not ("auto" or "plain" or "tty" or "quiet" or "none"))
@@ -96,6 +108,14 @@ internal sealed class BuildCommand
             _context.Error.WriteLine($"Successfully tagged {tag.Familiar}");
         }
         return _supply.Tell(_context, parsed, result);
+    }
+
+    private async Task<int> CheckAsync(BuildRequest request, CancellationToken cancellationToken)
+    {
+        LintedDockerfile checkedFile = await _context.Engine.CheckDockerfileAsync(request, cancellationToken);
+        LintText.Write(_context.Out, [new LintedFile(checkedFile.Name, checkedFile.Findings)]);
+        _context.Error.WriteLine(checkedFile.Findings.IsEmpty ? "Check complete, no warnings found." : $"Check complete, {checkedFile.Findings.Length} warnings have been found!");
+        return checkedFile.Findings.IsEmpty ? 0 : ErrorTable.CheckFailedExitCode;
     }
 
     private async Task<BuildResult> BuildAsync(BuildRequest request, BuildLines progress, CancellationToken cancellationToken)

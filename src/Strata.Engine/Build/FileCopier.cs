@@ -128,7 +128,10 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
                 {
                     FileCopy.Copy(input, output);
                 }
-                _links.TryAdd((status.Device, status.Inode), to);
+                if (status.LinkCount > 1)
+                {
+                    _links.TryAdd((status.Device, status.Inode), to);
+                }
                 break;
             case FileKind.SymbolicLink:
                 target.CreateSymbolicLink(to, selection.Root.ReadLink(from));

@@ -59,9 +59,9 @@ internal sealed class StatCache
                 return true;
             }
             // Of this run: also those that are too young to be remembered. A change meanwhile is one that the build does not see.
-            if (_new.TryGetValue((status.Device, status.Inode), out Entry? entry) && entry.IsOf(status))
+            if (_new.TryGetValue((status.Device, status.Inode), out Entry entry) && IsOf(entry.Bytes, status))
             {
-                entry.Digest.CopyTo(digest);
+                entry.Bytes.AsSpan(DigestOffset).CopyTo(digest);
                 return true;
             }
             return false;
@@ -72,9 +72,12 @@ internal sealed class StatCache
     internal void Add(in FileStatus status, ReadOnlySpan<byte> digest)
     {
         bool isRipe = status.Changed.ToDate() is { } changed && _time.GetUtcNow() - changed > s_ripe;
+        byte[] bytes = new byte[EntryBytes];
+        Write(bytes, status);
+        digest.CopyTo(bytes.AsSpan(DigestOffset));
         lock (_lock)
         {
-            _new[(status.Device, status.Inode)] = new Entry(status, digest.ToArray(), isRipe);
+            _new[(status.Device, status.Inode)] = new Entry(bytes, isRipe);
         }
     }
 
@@ -91,11 +94,11 @@ internal sealed class StatCache
             int seen = _seen.Cast<bool>().Count(s => s);
             // Files that nobody asked for may be those of another Dockerfile, or gone. Once they are the most, they go.
             bool keepsUnseen = _seen.Length - seen <= seen + added.Length;
-            HashSet<(ulong, ulong)> replaced = [.. added.Select(e => (e.Status.Device, e.Status.Inode))];
+            HashSet<(ulong, ulong)> replaced = [.. added.Select(e => ReadKey(e.Bytes))];
             byte[][] entries =
             [
                 .. Enumerable.Range(0, _seen.Length).Where(i => (_seen[i] || keepsUnseen) && !replaced.Contains(KeyOf(i))).Select(i => _entries[(i * EntryBytes)..((i + 1) * EntryBytes)]),
-                .. added.Select(e => e.ToBytes()),
+                .. added.Select(e => e.Bytes),
             ];
             Array.Sort(entries, static (a, b) => Compare(a, ReadKey(b)));
             byte[] file = new byte[MagicBytes + (entries.Length * EntryBytes) + DigestBytes];
@@ -153,17 +156,6 @@ internal sealed class StatCache
         BinaryPrimitives.WriteInt32LittleEndian(entry[44..], status.Modified.Nanoseconds);
     }
 
-    private sealed record Entry(FileStatus Status, byte[] Digest, bool IsRipe)
-    {
-        internal bool IsOf(in FileStatus status)
-            => Status.Size == status.Size && Status.Changed == status.Changed && Status.Modified == status.Modified;
-
-        internal byte[] ToBytes()
-        {
-            byte[] bytes = new byte[EntryBytes];
-            Write(bytes, Status);
-            Digest.CopyTo(bytes, DigestOffset);
-            return bytes;
-        }
-    }
+    // As in the file: a hundred bytes for each of 200,000 files, and no more.
+    private readonly record struct Entry(byte[] Bytes, bool IsRipe);
 }

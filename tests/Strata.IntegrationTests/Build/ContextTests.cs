@@ -108,6 +108,16 @@ public sealed class ContextTests(SeedStore store)
     }
 
     [Fact]
+    public void A_check_says_what_lint_finds_and_builds_nothing()
+    {
+        string good = store.Context(("Dockerfile", "FROM scratch\nCOPY f /\n")), bad = store.Context(("Dockerfile", "FROM scratch\nMAINTAINER me\nCOPY f /\n"));
+        Assert.Contains("no warnings", store.Run("build", "--check", good).Ok().Err, StringComparison.Ordinal);
+        Assert.Contains("MaintainerDeprecated", store.Run("build", "--call", "check", bad).Answers(3).Out, StringComparison.Ordinal);
+        Assert.Contains("there are build and check", store.Run("build", "--call", "outline", bad).Fails(1).Err, StringComparison.Ordinal);
+        Assert.Contains("could not be found", store.Run("build", "--check", "--target", "none", good).Fails(1).Err, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_result_goes_to_folders_and_archives()
     {
         string context = store.Context(("Dockerfile", $"FROM {store.Busybox} AS b\nRUN echo built > /made && mkdir /d && echo x > /d/f\nFROM scratch\nCOPY --from=b /made /\nCOPY --from=b /d /d\n"));
