@@ -80,7 +80,7 @@ public sealed partial class Engine
         long left = most;
         foreach (CacheRecord record in CacheMounts.List(Layout).Where(m => executor.UsesMount(m.Step.Instruction ?? "")).OrderByDescending(m => m.LastUsed))
         {
-            using KeyLock? turn = CacheMounts.TryLock(record.Path);
+            using NamedTurn? turn = CacheMounts.TryLock(record.Path);
             long bytes = FileSystems.GetDiskUsage(record.Path);
             if (turn is null || bytes > left)
             {

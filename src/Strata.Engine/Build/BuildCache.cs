@@ -49,10 +49,10 @@ public sealed class BuildCache
     }
 
     /// <summary>Waits for the turn to make what a key names, here and in all other processes: equal steps run once, and who waited finds the record.</summary>
-    internal ValueTask<KeyLock> LockAsync(CacheKey key, CancellationToken cancellationToken)
+    internal ValueTask<NamedTurn> LockAsync(CacheKey key, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(_locks);
-        return KeyLock.AcquireAsync(Path.Combine(_locks, key.Value.Hex.ToString()), exclusive: true, cancellationToken);
+        return NamedTurn.AcquireAsync(Path.Combine(_locks, key.Value.Hex.ToString()), cancellationToken);
     }
 
     /// <summary>The key of what was made last at a place of a Dockerfile, or null.</summary>
@@ -124,7 +124,7 @@ public sealed class BuildCache
         int records = Empty(_steps);
         foreach (string left in FileSystems.TryGetNames(_locks) ?? [])
         {
-            KeyLock.TryAcquire(Path.Combine(_locks, left), exclusive: true)?.Dispose(); // of a process that was killed
+            NamedTurn.TryAcquire(Path.Combine(_locks, left))?.Dispose(); // of a process that was killed
         }
         foreach (string folder in new[] { _files, _slots, Path.Combine(_layout.Cache, "stats") })
         {

@@ -36,8 +36,8 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
         {
             string path = Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{name}-{number}"));
             bool alone = mount.Options.Sharing != CacheSharing.Shared;
-            KeyLock? turn = mount.Options.Sharing == CacheSharing.Private ? KeyLock.TryAcquire(path + LockSuffix, exclusive: true)
-                : await KeyLock.AcquireAsync(path + LockSuffix, alone, cancellationToken).ConfigureAwait(false);
+            NamedTurn? turn = mount.Options.Sharing == CacheSharing.Private ? NamedTurn.TryAcquire(path + LockSuffix)
+                : await NamedTurn.AcquireAsync(path + LockSuffix, cancellationToken, exclusive: alone).ConfigureAwait(false);
             if (turn is null)
             {
                 continue; // another step has this one for itself: the next
@@ -45,7 +45,7 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
             if (!alone && !File.Exists(Path.Combine(path, Record)))
             {
                 turn.Dispose();
-                using (await KeyLock.AcquireAsync(path + LockSuffix, exclusive: true, cancellationToken).ConfigureAwait(false))
+                using (await NamedTurn.AcquireAsync(path + LockSuffix, cancellationToken).ConfigureAwait(false))
                 {
                     Make(path, mount.Options, fill);
                 }
@@ -56,7 +56,7 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
         }
     }
 
-    private CacheFolder Take(string path, MountOptions options, Action<string, string> fill, KeyLock turn)
+    private CacheFolder Take(string path, MountOptions options, Action<string, string> fill, NamedTurn turn)
     {
         try
         {
@@ -86,12 +86,12 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
     }
 
     /// <summary>Holds a folder so that no step uses it; null where one does.</summary>
-    internal static KeyLock? TryLock(string path) => KeyLock.TryAcquire(path + LockSuffix, exclusive: true);
+    internal static NamedTurn? TryLock(string path) => NamedTurn.TryAcquire(path + LockSuffix);
 
     /// <summary>Removes a folder, unless a step uses it; says whether.</summary>
     internal static bool Remove(StoreLayout layout, string path)
     {
-        using KeyLock? turn = TryLock(path);
+        using NamedTurn? turn = TryLock(path);
         return turn is not null && TrashFolder.Remove(layout, path);
     }
 
