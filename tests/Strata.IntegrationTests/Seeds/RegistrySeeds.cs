@@ -80,6 +80,22 @@ public sealed class RegistrySeeds(SeedStore store) : IDisposable
     }
 
     [Fact]
+    public void E7_F5_mirrors_without_commas_are_refused_with_the_corrected_text_and_nothing_runs_half_configured()
+    {
+        const string Snippet = "{\n  \"registry-mirrors\": [\n    \"https://docker.mirrors.ustc.edu.cn\"\n    \"https://hub-mirror.c.163.com\"\n    \"https://mirror.baidubce.com\"\n  ]\n}\n";
+        string file = Path.Combine(_folder, "daemon.json"), corrected = Snippet.Replace("\"\n    \"", "\",\n    \"", StringComparison.Ordinal);
+        File.WriteAllText(file, Snippet);
+        Outcome check = store.Run("config", "check", file).Answers(3);
+        Assert.StartsWith($"{file}:4:5: a comma is missing", check.Err, StringComparison.Ordinal);
+        Assert.Equal(corrected.Trim(), check.Out.Trim());
+        File.WriteAllText(file, corrected);
+        store.Run("config", "check", file).Ok();
+        File.WriteAllText(file, Snippet);
+        Outcome pull = SeedStore.Exec("env", null, "STRATA_CONFIG=" + file, SeedStore.Binary, "--root", Path.Combine(_folder, "half"), "pull", "ubuntu:18.04").Fails(1);
+        Assert.Contains($"{file}:4:5: ", pull.Err, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void F6_a_mirror_without_a_scheme_is_said_to_be_one()
     {
         string config = Path.Combine(_folder, "daemon.json");
