@@ -204,8 +204,10 @@ public abstract partial class SnapshotterContract
     public async Task Pulls_and_removals_side_by_side_never_break_one_another()
     {
         (Descriptor Layer, Digest DiffId)[] layers = [.. Enumerable.Range(0, 4).Select(i => _store.Layer(File($"f{i}")))];
-        using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(3));
+        // On a busy machine the moment in which nobody holds a lease comes seldom: three seconds, and on until it came.
+        var watch = System.Diagnostics.Stopwatch.StartNew();
         int removed = 0;
+        bool IsOver() => watch.Elapsed > TimeSpan.FromSeconds(Volatile.Read(ref removed) > 0 ? 3 : 60);
         async Task UseAsync(ISnapshotter own, int height, string key)
         {
             CommittedSnapshot top = (await own.ApplyStackAsync(layers[..height], _store, Token))!;
@@ -223,7 +225,7 @@ public abstract partial class SnapshotterContract
         async Task PullAsync(int height)
         {
             ISnapshotter own = Open(_store.Layout);
-            for (int i = 0; !stop.IsCancellationRequested; i++)
+            for (int i = 0; !IsOver(); i++)
             {
                 // Who holds a lease loses nothing that he has found.
                 using (StoreLease.Create(_store.Layout, "pull", _ => { }))
@@ -244,7 +246,7 @@ public abstract partial class SnapshotterContract
         async Task RemoveAsync()
         {
             ISnapshotter own = Open(_store.Layout);
-            while (!stop.IsCancellationRequested)
+            while (!IsOver())
             {
                 foreach (CommittedSnapshot snapshot in own.List().Committed.OrderByDescending(c => c.Stack.Count))
                 {
