@@ -89,7 +89,7 @@ internal sealed partial record GitSource(string Remote, string? Reference, strin
         {
             foreach (TreeEntry entry in new TreeWalker(root, null).Walk("").Where(e => e.Path == ".git" || e.Path.EndsWith("/.git", StringComparison.Ordinal)).ToArray())
             {
-                FileSystems.RemoveTree(Path.Combine(folder, entry.Path)); // git made these names: no link leads out of a fresh checkout's .git
+                root.Remove(entry.Path); // a repository's names are a stranger's: below the checkout, whatever they are
             }
         }
         var time = new FileTime(long.Parse(seconds, CultureInfo.InvariantCulture), 0);
