@@ -138,6 +138,10 @@ internal static class CommandLine
             // the failure that is being told counts for more
         }
         Tell(context, $"strata: {entry.Name}: {prefix}{SafeText.Escape(OneLine(e.Message))}");
+        if ((e as DockerfileException)?.Excerpt is { } excerpt)
+        {
+            Tell(context, SafeText.Lines(excerpt.Text));
+        }
         if (hint is not null)
         {
             Tell(context, $"hint: {SafeText.Escape(hint)}");

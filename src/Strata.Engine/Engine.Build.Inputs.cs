@@ -19,13 +19,20 @@ public sealed partial class Engine
         using var contexts = new BuildContexts();
         await OpenContextsAsync(contexts, request, null, cancellationToken).ConfigureAwait(false);
         (string text, string name) = contexts.ReadDockerfile(request);
-        Dockerfile file = Dockerfile.Parse(text, name);
-        BuildPlanner.FindBases(file, request.Options with { Contexts = contexts.Named }); // the target is there, and what it names can be a name
-        var options = new LintOptions
+        try
         {
-            Ignore = BuildContexts.ReadIgnore(contexts.Main?.Root, name, request.DockerfilePath), Check = request.Options.Arguments.GetValueOrDefault("BUILDKIT_DOCKERFILE_CHECK"),
-        };
-        return new LintedDockerfile(name, DockerfileLinter.Lint(file, options));
+            Dockerfile file = Dockerfile.Parse(text, name);
+            BuildPlanner.FindBases(file, request.Options with { Contexts = contexts.Named }); // the target is there, and what it names can be a name
+            var options = new LintOptions
+            {
+                Ignore = BuildContexts.ReadIgnore(contexts.Main?.Root, name, request.DockerfilePath), Check = request.Options.Arguments.GetValueOrDefault("BUILDKIT_DOCKERFILE_CHECK"),
+            };
+            return new LintedDockerfile(name, DockerfileLinter.Lint(file, options));
+        }
+        catch (DockerfileException e)
+        {
+            throw e.In(text);
+        }
     }
 
     private async ValueTask OpenContextsAsync(BuildContexts contexts, BuildRequest request, string? agent, CancellationToken cancellationToken)
@@ -73,38 +80,57 @@ public sealed partial class Engine
         };
     }
 
-    private async ValueTask<BaseImage> ReadLayoutAsync(ImageReference name, Descriptor descriptor, BuildRequest request, CancellationToken cancellationToken)
+    private async ValueTask<BaseImage> ReadLayoutAsync(BaseName name, Descriptor descriptor, BuildRequest request, CancellationToken cancellationToken)
     {
-        (Descriptor image, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
-        return new BaseImage(name, image, manifest, config);
+        (Descriptor image, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, name.Platform ?? request.Options.Platform, cancellationToken).ConfigureAwait(false);
+        return new BaseImage(name.Image, image, manifest, config);
     }
 
-    private async ValueTask<BaseImage> ReadBaseAsync(ImageReference image, SourceSpan span, BuildRequest request, CancellationToken cancellationToken)
+    private async ValueTask<BaseImage> ReadBaseAsync(NeededImage needed, BuildRequest request, CancellationToken cancellationToken)
     {
+        (ImageReference image, SourceSpan span) = (needed.Name.Image, needed.Span);
+        Platform platform = needed.Name.Platform ?? request.Options.Platform;
         Descriptor? descriptor = request.Pull ? null : await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false);
         if (descriptor is null && !request.Pull && await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false))
         {
             descriptor = await Images.TryResolveAsync(image, cancellationToken).ConfigureAwait(false); // its name was only put aside
         }
+        if (descriptor is not null && !await IsHereAsync(descriptor, platform, cancellationToken).ConfigureAwait(false))
+        {
+            descriptor = null; // an index of which only other platforms' images were pulled
+        }
         try
         {
-            descriptor ??= (await PullAsync(image, new PullOptions { Platform = request.Options.Platform }, cancellationToken).ConfigureAwait(false)).Descriptor;
+            descriptor ??= (await PullAsync(image, new PullOptions { Platform = platform }, cancellationToken).ConfigureAwait(false)).Descriptor;
         }
         catch (Exception e) when (e is StrataException or HttpRequestException or IOException)
         {
-            throw new DockerfileException(span, $"base image {image.Familiar} is not here and cannot be pulled: {e.Message}")
-            {
-                Hint = image.Repository.EndsWith("debian", StringComparison.Ordinal) ? $"strata bootstrap debian:{image.Tag} makes it without a registry" : "see strata images for what is here",
-            };
+            throw new DockerfileException(span, $"base image {image.Familiar} is not here and cannot be pulled: {e.Message}") { Hint = HintFor(needed), Culprit = needed.Written };
         }
-        (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, request.Options.Platform, cancellationToken).ConfigureAwait(false);
-        request.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Image, image.ToString(), descriptor.Digest.ToString()) { Platform = request.Options.Platform.ToString() });
+        (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, platform, cancellationToken).ConfigureAwait(false);
+        request.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Image, image.ToString(), descriptor.Digest.ToString()) { Platform = platform.ToString() });
         if (!IsNamed(descriptor.Digest) && (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false) || !IsNamed(descriptor.Digest)))
         {
-            throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile");
+            throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile") { Culprit = needed.Written };
         }
         Images.NoteUse(image, descriptor.Digest);
         return new BaseImage(image, manifestDescriptor, manifest, config);
+    }
+
+    // A plain word that is no image is mostly a stage, misspelt.
+    private static string HintFor(NeededImage needed)
+        => needed.Written.AsSpan().IndexOfAny(":/@.") < 0 && !needed.Stages.IsEmpty ? $"no stage has that name; {StageOrder.HintFor(needed.Written, needed.Stages, needed.Stages.Length)}"
+            : needed.Name.Image.Repository.EndsWith("debian", StringComparison.Ordinal) ? $"strata bootstrap debian:{needed.Name.Image.Tag} makes it without a registry" : "see strata images for what is here";
+
+    // Whether the image of a platform came along with its index. One that has no such image is another matter: that is told where it is read.
+    private async ValueTask<bool> IsHereAsync(Descriptor descriptor, Platform platform, CancellationToken cancellationToken)
+    {
+        if (!MediaTypes.IsIndex(descriptor.MediaType))
+        {
+            return true;
+        }
+        ImageIndex index = OciJson.ParseIndex(await Content.ReadAsync(descriptor, cancellationToken).ConfigureAwait(false), descriptor.MediaType);
+        return index.Select(platform) is not { } image || Content.TryGetSize(image.Digest) is not null;
     }
 
     // From a name's descriptor (an index, perhaps) to the image of a platform.

@@ -27,6 +27,18 @@ public sealed partial class Engine
         using var contexts = new BuildContexts();
         await OpenContextsAsync(contexts, request, agents.Sockets.GetValueOrDefault("default"), cancellationToken).ConfigureAwait(false);
         (string text, string name) = contexts.ReadDockerfile(request);
+        try
+        {
+            return await BuildTextAsync(text, name, request, contexts, agents, progress, cancellationToken).ConfigureAwait(false);
+        }
+        catch (DockerfileException e) when (e.Excerpt is null)
+        {
+            throw e.In(text);
+        }
+    }
+
+    private async ValueTask<BuildResult> BuildTextAsync(string text, string name, BuildRequest request, BuildContexts contexts, SshAgents agents, IBuildProgress progress, CancellationToken cancellationToken)
+    {
         Dockerfile file = Dockerfile.Parse(text, name);
         StatCache stats = contexts.Main is { IsLocal: true, Root: { } root } ? StatCache.Open(Layout, root, _options.Time) : StatCache.CreateEmpty(_options.Time);
         BuildSettings settings = SettingsOf(request, contexts, name) with
@@ -61,11 +73,11 @@ public sealed partial class Engine
 
     private async ValueTask<BuiltImage> BuildImageAsync(Dockerfile file, BuildRequest request, BuildContexts contexts, BuildSettings settings, IBuildProgress progress, CancellationToken cancellationToken)
     {
-        var bases = new Dictionary<ImageReference, BaseImage>();
-        foreach ((ImageReference image, SourceSpan span) in BuildPlanner.FindBases(file, request.Options))
+        var bases = new Dictionary<BaseName, BaseImage>();
+        foreach (NeededImage needed in BuildPlanner.FindBases(file, request.Options))
         {
-            bases[image] = contexts.Layouts.TryGetValue(image, out Descriptor? layout) ? await ReadLayoutAsync(image, layout, request, cancellationToken).ConfigureAwait(false)
-                : await ReadBaseAsync(image, span, request, cancellationToken).ConfigureAwait(false);
+            bases[needed.Name] = contexts.Layouts.TryGetValue(needed.Name.Image, out Descriptor? layout) ? await ReadLayoutAsync(needed.Name, layout, request, cancellationToken).ConfigureAwait(false)
+                : await ReadBaseAsync(needed, request, cancellationToken).ConfigureAwait(false);
         }
         WarnOfFindings(file, bases, request, settings.Ignore, progress);
         BuildGraph graph = BuildPlanner.Plan(file, bases, request.Options);

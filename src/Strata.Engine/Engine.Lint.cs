@@ -8,7 +8,7 @@ namespace Strata;
 public sealed partial class Engine
 {
     // What the linter says of the file that is built: as warnings, or as an error where the file asks for it.
-    private static void WarnOfFindings(Dockerfile file, IReadOnlyDictionary<ImageReference, BaseImage> bases, BuildRequest request, DockerIgnore? ignore, IBuildProgress progress)
+    private static void WarnOfFindings(Dockerfile file, IReadOnlyDictionary<BaseName, BaseImage> bases, BuildRequest request, DockerIgnore? ignore, IBuildProgress progress)
     {
         var options = new LintOptions
         {
@@ -26,10 +26,11 @@ public sealed partial class Engine
         }
     }
 
-    private static string[]? VariablesOf(string name, IReadOnlyDictionary<ImageReference, BaseImage> bases)
+    private static string[]? VariablesOf(string name, IReadOnlyDictionary<BaseName, BaseImage> bases)
     {
-        foreach ((ImageReference image, BaseImage found) in bases)
+        foreach ((BaseName key, BaseImage found) in bases)
         {
+            ImageReference image = key.Image;
             if (image.Familiar == name || image.Familiar == name + ":latest" || image.ToString() == name)
             {
                 return [.. (found.Config.Config?.Env ?? []).Select(v => v.Split('=')[0])];

@@ -39,7 +39,7 @@ internal static class LintCommand
             var linted = new List<LintedFile>();
             foreach (string name in parsed.GetValue(files) is { Length: > 0 } given ? given : ["Dockerfile"])
             {
-                var file = Dockerfile.Parse(await ReadAsync(name, cancellationToken), name == "-" ? "Dockerfile" : name);
+                Dockerfile file = Parse(await ReadAsync(name, cancellationToken), name == "-" ? "Dockerfile" : name);
                 LintOptions own = options with { Ignore = name == "-" ? null : ReadIgnore(name) };
                 if (mends)
                 {
@@ -52,6 +52,18 @@ internal static class LintCommand
             return linted.All(l => l.Findings.IsEmpty) ? 0 : ErrorTable.CheckFailedExitCode;
         });
         return command;
+    }
+
+    private static Dockerfile Parse(string text, string name)
+    {
+        try
+        {
+            return Dockerfile.Parse(text, name);
+        }
+        catch (DockerfileException e)
+        {
+            throw e.In(text);
+        }
     }
 
     private static ImmutableArray<string> Rules(string[] given)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using Strata.Containers;
 using Strata.Dockerfiles;
 using Strata.Oci;
 
@@ -14,7 +15,7 @@ internal sealed class StagePlanner
     private readonly StageWalk _walk;
     private readonly int _index;
     private readonly Stage _stage;
-    private readonly IReadOnlyDictionary<ImageReference, BaseImage> _bases;
+    private readonly IReadOnlyDictionary<BaseName, BaseImage> _bases;
     private readonly Func<int, StagePlanner> _stageOf;
     private readonly List<NamedValue> _env = [];
     private readonly SortedDictionary<string, string?> _args = new(StringComparer.Ordinal);
@@ -26,7 +27,7 @@ internal sealed class StagePlanner
     private int _number, _count = 1;
     private bool _ownCommand;
 
-    internal StagePlanner(StageWalk walk, int index, IReadOnlyDictionary<ImageReference, BaseImage> bases, Func<int, StagePlanner> stageOf)
+    internal StagePlanner(StageWalk walk, int index, IReadOnlyDictionary<BaseName, BaseImage> bases, Func<int, StagePlanner> stageOf)
     {
         (_walk, _index, _stage, _bases, _stageOf) = (walk, index, walk.File.Stages[index], bases, stageOf);
         _expander = new VariableExpander(walk.File.Escape, Lookup);
@@ -64,8 +65,8 @@ internal sealed class StagePlanner
         string name = _walk.BaseOf(_index);
         if (_walk.ContextOf(name) is { } context)
         {
-            _root = FromContext(context, Display($"FROM {name}"), _stage.Span);
-            StartWith(context.Image);
+            _root = FromContext(context, Display($"FROM {name}"), _stage.Span, _walk.PlatformOf(_index));
+            StartWith(context.Image is null ? null : new BaseName(context.Image, _walk.PlatformOf(_index)));
         }
         else if (_walk.FindStage(name, _index) is { } below)
         {
@@ -73,6 +74,10 @@ internal sealed class StagePlanner
             (_root, Base, _config, _author) = (parent._root, parent.Base, parent._config, parent._author);
             _history.AddRange(parent._history);
             _env.AddRange(parent._env);
+            foreach ((string argument, string? value) in parent._args)
+            {
+                _args[argument] = value; // what a stage declares is declared in those that start from it
+            }
             _config = _config with { OnBuild = null };
         }
         else if (name == "scratch")
@@ -81,13 +86,14 @@ internal sealed class StagePlanner
         }
         else
         {
-            ImageReference image = StageWalk.Parse(name, _stage.Span);
-            _root = new ImageStep(_bases[image], Display($"FROM {_bases[image].Reference.Familiar}"), _stage.Span);
+            var image = new BaseName(StageWalk.Parse(name, _stage.Span), _walk.PlatformOf(_index));
+            string platform = image.Platform is null ? "" : $"--platform={image.Platform} ";
+            _root = new ImageStep(_bases[image], Display($"FROM {platform}{_bases[image].Reference.Familiar}"), _stage.Span);
             StartWith(image);
         }
     }
 
-    private void StartWith(ImageReference? image)
+    private void StartWith(BaseName? image)
     {
         if (image is null)
         {
@@ -148,7 +154,7 @@ internal sealed class StagePlanner
                 PlanVolume(volume);
                 break;
             case StopSignalInstruction signal:
-                _config = _config with { StopSignal = Expand(signal.Signal, signal) };
+                _config = _config with { StopSignal = SignalOf(signal) };
                 Row($"STOPSIGNAL {_config.StopSignal}");
                 break;
             case HealthcheckInstruction health:
@@ -348,12 +354,12 @@ internal sealed class StagePlanner
             return FromContext(context, $"FROM {from}", span);
         }
         (int? stage, ImageReference? image) = _walk.ResolveFrom(from, _index, span);
-        return stage is { } index ? _stageOf(index).Result : new ImageStep(_bases[image!], $"FROM {image!.Familiar}", span);
+        return stage is { } index ? _stageOf(index).Result : new ImageStep(_bases[new BaseName(image!)], $"FROM {image!.Familiar}", span);
     }
 
     // Files of this machine as a file system: all of them, copied into an empty one.
-    private BuildStep FromContext(NamedContext context, string display, SourceSpan span)
-        => context.Image is { } image ? new ImageStep(_bases[image], display, span)
+    private BuildStep FromContext(NamedContext context, string display, SourceSpan span, Platform? platform = null)
+        => context.Image is { } image ? new ImageStep(_bases[new BaseName(image, platform)], display, span)
             : new CopyStep(new ScratchStep("FROM scratch", span), new ContextOrigin(context.Name), ["."], "/", new CopyRules(), display, span);
 
     private static bool IsMarkerOf(string source, Heredoc heredoc) => DockerfileLexer.TryReadMarker(source, out string name, out _, out _) && name == heredoc.Name;
@@ -402,6 +408,20 @@ internal sealed class StagePlanner
         Test = health.Command is null ? ["NONE"] : health.Command.IsShell ? ["CMD-SHELL", health.Command.Words[0]] : ["CMD", .. health.Command.Words],
         Interval = health.Interval, Timeout = health.Timeout, StartPeriod = health.StartPeriod, StartInterval = health.StartInterval, Retries = health.Retries,
     };
+
+    private string SignalOf(StopSignalInstruction instruction)
+    {
+        string text = Expand(instruction.Signal, instruction);
+        try
+        {
+            _ = Signals.Parse(text);
+            return text;
+        }
+        catch (StrataException)
+        {
+            throw new DockerfileException(instruction.Span, $"invalid signal: {text}") { Hint = "write it like SIGTERM or 15", Culprit = instruction.Signal };
+        }
+    }
 
     private string WorkingDirectory => string.IsNullOrEmpty(_config.WorkingDir) ? "/" : _config.WorkingDir;
 

@@ -76,12 +76,12 @@ internal sealed partial class DockerfileParser
         bool named = words.Length == 3 && words[1].Equals("AS", StringComparison.OrdinalIgnoreCase);
         if (words.Length != 1 && !named)
         {
-            throw Error(node, "FROM requires either one or three arguments", FromHint(node, words));
+            throw Error(node, "FROM requires either one or three arguments", FromHint(node, words), words.Skip(1).FirstOrDefault());
         }
         string? name = named ? words[2].ToLowerInvariant() : null;
         if (name is not null && !StageName().IsMatch(name))
         {
-            throw Error(node, $"invalid name for build stage: \"{words[2]}\", name can't start with a number or contain symbols", "a name starts with a letter; letters, digits, - _ and . follow");
+            throw Error(node, $"invalid name for build stage: \"{words[2]}\", name can't start with a number or contain symbols", "a name starts with a letter; letters, digits, - _ and . follow", words[2]);
         }
         var flags = FlagSet.Read(node, s_from);
         return new Stage(name, words[0], flags["platform"], [], node.Span)
@@ -156,11 +156,11 @@ internal sealed partial class DockerfileParser
         var flags = FlagSet.Read(node, s_run);
         if (flags["network"]?.ToLowerInvariant() is not (null or "default" or "none" or "host"))
         {
-            throw Error(node, $"invalid network mode: {flags["network"]}", "--network takes default, none or host");
+            throw Error(node, $"invalid network mode: {flags["network"]}", "--network takes default, none or host", "--network");
         }
         if (flags["security"]?.ToLowerInvariant() is not (null or "sandbox" or "insecure"))
         {
-            throw Error(node, $"security {flags["security"]} is not supported", "--security takes sandbox or insecure");
+            throw Error(node, $"security {flags["security"]} is not supported", "--security takes sandbox or insecure", "--security");
         }
         if (node.Arguments.IsEmpty)
         {
@@ -186,7 +186,7 @@ internal sealed partial class DockerfileParser
         var flags = FlagSet.Read(node, isAdd ? s_add : s_copy);
         if (!node.IsJson && DockerfileLexer.TryReadMarker(words[^1], out _, out _, out _))
         {
-            throw Error(node, $"{node.Upper} cannot accept a heredoc as a destination", $"write: {node.Upper} {string.Join(' ', words)} DESTINATION");
+            throw Error(node, $"{node.Upper} cannot accept a heredoc as a destination", $"write: {node.Upper} {string.Join(' ', words)} DESTINATION", words[^1]);
         }
         return new CopyInstruction(isAdd, words[..^1], words[^1], HeredocsOf(node), node.Span)
         {
@@ -277,8 +277,8 @@ internal sealed partial class DockerfileParser
             return null;
         }
         return int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int retries)
-            ? retries >= 0 ? retries : throw Error(node, $"--retries cannot be negative ({retries})", "write: --retries=3")
-            : throw Error(node, $"--retries: \"{text}\" is no number", "write: --retries=3");
+            ? retries >= 0 ? retries : throw Error(node, $"--retries cannot be negative ({retries})", "write: --retries=3", "--retries")
+            : throw Error(node, $"--retries: \"{text}\" is no number", "write: --retries=3", "--retries");
     }
 
     private static long? Duration(RawNode node, FlagSet flags, string name)
@@ -295,10 +295,10 @@ internal sealed partial class DockerfileParser
         }
         catch (FormatException e)
         {
-            throw Error(node, $"--{name}: {e.Message}", text.All(char.IsAsciiDigit) ? $"a unit is missing; write: --{name}={text}s" : Hint);
+            throw Error(node, $"--{name}: {e.Message}", text.All(char.IsAsciiDigit) ? $"a unit is missing; write: --{name}={text}s" : Hint, "--" + name);
         }
         // The engine API's smallest; 0 leaves the default.
-        return nanoseconds is 0 or >= 1_000_000 ? nanoseconds : throw Error(node, $"Interval \"{name}\" cannot be less than 1ms", Hint);
+        return nanoseconds is 0 or >= 1_000_000 ? nanoseconds : throw Error(node, $"Interval \"{name}\" cannot be less than 1ms", Hint, "--" + name);
     }
 
     private OnbuildInstruction ParseOnbuild(RawNode node)
@@ -348,7 +348,7 @@ internal sealed partial class DockerfileParser
         return Error(node, $"unknown instruction: {node.Keyword}", hint);
     }
 
-    private static DockerfileException Error(RawNode node, string message, string? hint = null) => new(node.Span, message) { Hint = hint };
+    private static DockerfileException Error(RawNode node, string message, string? hint = null, string? culprit = null) => new(node.Span, message) { Hint = hint, Culprit = culprit };
 
     [GeneratedRegex(@"\A[a-z][a-z0-9\-_.]*\z")]
     private static partial Regex StageName();

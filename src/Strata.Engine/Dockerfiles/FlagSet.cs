@@ -40,10 +40,10 @@ internal sealed class FlagSet
             }
             if (flags[name] is not null && !known.Repeated.Contains(name))
             {
-                throw Error(node, $"duplicate flag specified: --{name}", null);
+                throw Error(node, $"duplicate flag specified: --{name}", null, name);
             }
             flags._values.Add(new(name, known.Switches.Contains(name) ? ReadSwitch(node, name, value)
-                : value ?? throw Error(node, $"missing a value on flag: --{name}", $"write: --{name}=VALUE, without a blank")));
+                : value ?? throw Error(node, $"missing a value on flag: --{name}", $"write: --{name}=VALUE, without a blank", name)));
         }
         return flags;
     }
@@ -51,10 +51,10 @@ internal sealed class FlagSet
     private static string ReadSwitch(RawNode node, string name, string? value) => value?.ToLowerInvariant() switch
     {
         null => "true",
-        "" => throw Error(node, $"missing a value on flag: --{name}", $"write: --{name}"),
+        "" => throw Error(node, $"missing a value on flag: --{name}", $"write: --{name}", name),
         "true" => "true",
         "false" => "false",
-        _ => throw Error(node, $"expecting boolean value for flag --{name}, not: {value}", $"write: --{name}"),
+        _ => throw Error(node, $"expecting boolean value for flag --{name}, not: {value}", $"write: --{name}", name),
     };
 
     private static DockerfileException Unknown(RawNode node, string name, KnownFlags known)
@@ -62,8 +62,8 @@ internal sealed class FlagSet
         string? near = Suggestion.Find(name, known.All);
         string hint = near is not null ? $"did you mean --{near}?"
             : known.All.Any() ? $"{node.Upper} has: {string.Join(", ", known.All.Select(k => "--" + k))}" : $"{node.Upper} has no flags";
-        return Error(node, $"unknown flag: --{name}", hint);
+        return Error(node, $"unknown flag: --{name}", hint, name);
     }
 
-    private static DockerfileException Error(RawNode node, string message, string? hint) => new(node.Span, message) { Hint = hint };
+    private static DockerfileException Error(RawNode node, string message, string? hint, string flag) => new(node.Span, message) { Hint = hint, Culprit = "--" + flag };
 }

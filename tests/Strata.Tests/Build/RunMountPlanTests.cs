@@ -1,6 +1,5 @@
 using Strata.Build;
 using Strata.Dockerfiles;
-using Strata.Oci;
 using Xunit;
 
 namespace Strata.Tests.Build;
@@ -9,7 +8,7 @@ namespace Strata.Tests.Build;
 public sealed class RunMountPlanTests
 {
     private static RunStep Plan(string text, BuildOptions? options = null)
-        => Assert.IsType<RunStep>(BuildPlanner.Plan(Dockerfile.Parse("FROM scratch\n" + text), new Dictionary<ImageReference, BaseImage>(), options ?? new BuildOptions()).Result);
+        => Assert.IsType<RunStep>(BuildPlanner.Plan(Dockerfile.Parse("FROM scratch\n" + text), new Dictionary<BaseName, BaseImage>(), options ?? new BuildOptions()).Result);
 
     private static CacheKey KeyOf(string text) => CacheKey.Of(Plan(text), []);
 
@@ -52,7 +51,7 @@ public sealed class RunMountPlanTests
     public void What_a_step_mounts_from_is_an_input()
     {
         BuildStep result = BuildPlanner.Plan(Dockerfile.Parse("FROM scratch AS a\nWORKDIR /a\nFROM scratch\nRUN --mount=from=a,target=/a --mount=target=/c --mount=type=cache,from=0,target=/d true\n"),
-            new Dictionary<ImageReference, BaseImage>(), new BuildOptions()).Result;
+            new Dictionary<BaseName, BaseImage>(), new BuildOptions()).Result;
         Assert.Equal(3, result.Inputs.Length);
         Assert.All(result.Inputs[1..], i => Assert.IsType<DirectoryStep>(i));
         Assert.True(Assert.IsType<RunStep>(result).Mounts[1].IsOfContext);

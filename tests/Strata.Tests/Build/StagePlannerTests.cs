@@ -1,13 +1,12 @@
 using Strata.Build;
 using Strata.Dockerfiles;
-using Strata.Oci;
 using Xunit;
 
 namespace Strata.Tests.Build;
 
 public sealed class StagePlannerTests
 {
-    private static BuildStep Plan(string text) => BuildPlanner.Plan(Dockerfile.Parse(text), new Dictionary<ImageReference, BaseImage>(), new BuildOptions()).Result;
+    private static BuildStep Plan(string text) => BuildPlanner.Plan(Dockerfile.Parse(text), new Dictionary<BaseName, BaseImage>(), new BuildOptions()).Result;
 
     private static string CopiedText(string text) => Assert.Single(Assert.IsType<InlineOrigin>(Assert.IsType<CopyStep>(Plan(text)).Origin).Files).Content;
 
