@@ -152,6 +152,7 @@ public sealed partial class Engine
             await Runner.CleanUpAsync(id, cancellationToken).ConfigureAwait(false);
             count++;
         }
+        await Nets.SweepAsync(cancellationToken).ConfigureAwait(false);
         return count;
     }
 
@@ -197,6 +198,7 @@ public sealed partial class Engine
                 Volumes.Remove(mount.Source);
             }
         }
+        Nets.Release(id);
         Containers.Remove(id, record?.Name);
     }
 

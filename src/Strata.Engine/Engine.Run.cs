@@ -18,7 +18,7 @@ public sealed partial class Engine
     /// <summary>The volumes.</summary>
     public Volumes Volumes => _volumes ??= new Volumes(Layout);
 
-    private ContainerRunner Runner => _runner ??= new ContainerRunner(Snapshots, Runtime, new Conmon("conmon"), Containers, Volumes, _options.Time);
+    private ContainerRunner Runner => _runner ??= new ContainerRunner(Snapshots, Runtime, new Conmon("conmon"), Containers, Volumes, Nets, _options.Time);
 
     /// <summary>Creates a container from an image that is here; does not start it. It is there for good when this returns.</summary>
     /// <exception cref="StrataException">NotFound: no such image; Conflict: the name is taken; Invalid: the options make no container; Unsupported: the image wants a newer kernel.</exception>

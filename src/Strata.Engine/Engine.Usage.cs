@@ -18,7 +18,7 @@ public sealed partial class Engine
         (string Name, string Path)[] areas =
         [
             ("blobs", Layout.Blobs), ("trees", Layout.Trees), ("snapshots", Layout.Snapshots), ("names", Layout.Images), ("containers", Layout.Containers), ("active", Layout.Active),
-            ("volumes", Layout.Volumes), ("cache", Layout.Cache), ("ingest", Layout.Ingest), ("leases", Layout.Leases), ("trash", Layout.Trash),
+            ("volumes", Layout.Volumes), ("networks", Layout.Networks), ("cache", Layout.Cache), ("ingest", Layout.Ingest), ("leases", Layout.Leases), ("trash", Layout.Trash),
         ];
         ImmutableArray<DiskArea> sizes = [.. areas.Select(a => new DiskArea(a.Name, Of(a.Path)))];
         long rest = Of(Layout.Root);

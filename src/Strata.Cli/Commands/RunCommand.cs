@@ -4,6 +4,7 @@ using Microsoft.Win32.SafeHandles;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Containers;
+using Strata.Containers.Networks;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -32,7 +33,7 @@ internal static class RunCommand
         internal readonly Option<string[]> Tmpfs = Options.Values("--tmpfs", "DST", "memory at a path");
         internal readonly Option<string?> Entrypoint = Options.Value("--entrypoint", "PROGRAM", "in place of the image's");
         internal readonly Option<bool> ReadOnly = Options.Flag("--read-only", "its root file system cannot be written to");
-        internal readonly Option<string?> Network = Options.Value("--network", "MODE", "host (default) or none", "--net");
+        internal readonly NetworkFlags Network = new();
         internal readonly Option<string?> Hostname = Options.Value("--hostname", "NAME", "its host name", "-h");
         internal readonly Option<string[]> Label = Options.Values("--label", "NAME=VALUE", "label", "-l");
         internal readonly Option<string?> StopSignal = Options.Value("--stop-signal", "SIGNAL", "the signal that stop sends");
@@ -45,7 +46,7 @@ internal static class RunCommand
         internal readonly Option<string?> CidFile = Options.Value("--cidfile", "FILE", "write the container's ID to a file");
         internal readonly Option<string?> Pull = Options.Value("--pull", "WHEN", "missing (default), always or never");
 
-        internal IEnumerable<Symbol> All => [Image, Command, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Tmpfs, Entrypoint, ReadOnly, Network, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
+        internal IEnumerable<Symbol> All => [Image, Command, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Tmpfs, Entrypoint, ReadOnly, .. Network.All, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
             Privileged, Pids, Memory, CidFile, Pull];
     }
 
@@ -170,6 +171,7 @@ internal static class RunCommand
     private static ContainerOptions Read(ParseResult parsed, Set set)
     {
         string? entrypoint = parsed.GetValue(set.Entrypoint);
+        (NetworkMode network, NetworkOptions networking) = set.Network.Read(parsed);
         return new ContainerOptions
         {
             Image = parsed.GetValue(set.Image),
@@ -187,7 +189,8 @@ internal static class RunCommand
             Input = parsed.GetValue(set.Input),
             Terminal = parsed.GetValue(set.Tty),
             Remove = parsed.GetValue(set.Remove),
-            Isolation = ReadIsolation(parsed, set),
+            Isolation = ReadIsolation(parsed, set) with { Network = network },
+            Networking = networking,
         };
     }
 
@@ -205,12 +208,6 @@ internal static class RunCommand
             Seccomp = !security.Any(s => s.StartsWith("seccomp", StringComparison.Ordinal)),
             Privileged = parsed.GetValue(set.Privileged),
             ReadOnlyRoot = parsed.GetValue(set.ReadOnly),
-            Network = parsed.GetValue(set.Network) switch
-            {
-                null or "host" => NetworkMode.Host,
-                "none" => NetworkMode.None,
-                string other => throw new StrataException(ErrorKind.Unsupported, $"--network {other}: there are host and none"),
-            },
             PidsLimit = parsed.GetValue(set.Pids) is not { } pids ? new IsolationOptions().PidsLimit : long.TryParse(pids, out long n) ? n <= 0 ? null : n : throw new StrataException(ErrorKind.Invalid, $"--pids-limit {pids}: not a number"),
             MemoryLimit = parsed.GetValue(set.Memory) is { } memory ? ParseBytes(memory, "--memory") : null,
         };

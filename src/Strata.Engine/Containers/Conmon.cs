@@ -17,6 +17,8 @@ namespace Strata.Containers;
 /// </summary>
 public sealed class Conmon
 {
+    private const int FirstHeld = 4; // behind the pipe of _OCI_SYNCPIPE
+
     private readonly string _binary;
     private string? _program;
 
@@ -45,8 +47,9 @@ public sealed class Conmon
 
     /// <summary>
     /// Starts conmon for a bundle whose config.json is written. Called inside a private mount namespace, which conmon and the container then hold.
+    /// It keeps the descriptors of <paramref name="held"/> open as long as it lives; the container gets none of them.
     /// </summary>
-    internal ConmonProcess Start(OciRuntime runtime, string containerId, string bundle, string persistent, string logFile, bool terminal, bool input)
+    internal ConmonProcess Start(OciRuntime runtime, string containerId, string bundle, string persistent, string logFile, bool terminal, bool input, IReadOnlyList<System.Runtime.InteropServices.SafeHandle> held)
     {
         string exits = Path.Combine(bundle, "exits");
         Directory.CreateDirectory(exits);
@@ -73,7 +76,7 @@ public sealed class Conmon
                 Arguments = arguments,
                 Environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "_OCI_SYNCPIPE=3"],
                 WorkingDirectory = bundle,
-                Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle> { [3] = write },
+                Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle>(held.Select((h, i) => KeyValuePair.Create(FirstHeld + i, h))) { [3] = write },
                 NewSession = true,
             });
             return new ConmonProcess(process, read);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Strata.Containers.Networks;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -27,6 +28,7 @@ internal static class ContainerFields
         Mounts = o.Objects("mounts", ReadMount),
         Config = DocumentFields.ReadContainerConfig(o.Object("config")),
         Isolation = ReadIsolation(o.Object("isolation")),
+        Networking = o.MaybeObject("networking") is { } networking ? NetworkFields.ReadOptions(networking) : new NetworkOptions(),
     };
 
     internal static void Write(Utf8JsonWriter writer, ContainerRecord record)
@@ -50,6 +52,7 @@ internal static class ContainerFields
         writer.Objects("mounts", record.Mounts, Write);
         writer.Object("config", record.Config, DocumentFields.Write);
         writer.Object("isolation", record.Isolation, Write);
+        writer.Object("networking", record.Networking, NetworkFields.Write);
     }
 
     private static ContainerMount ReadMount(JsonFields o) => new(ReadKind(o), o.String("source"), o.String("target"), o.Strings("options"))
@@ -91,7 +94,7 @@ internal static class ContainerFields
         writer.Field("seccomp", isolation.Seccomp);
         writer.Field("privileged", isolation.Privileged);
         writer.Field("readOnlyRoot", isolation.ReadOnlyRoot);
-        writer.Field("network", isolation.Network == NetworkMode.None ? "None" : "Host");
+        writer.Field("network", NameOf(isolation.Network));
         writer.Field("pidsLimit", isolation.PidsLimit);
         writer.Field("memoryLimit", isolation.MemoryLimit);
         writer.Field("milliCpus", isolation.MilliCpus);
@@ -126,10 +129,20 @@ internal static class ContainerFields
         _ => "Tmpfs",
     };
 
+    private static string NameOf(NetworkMode mode) => mode switch
+    {
+        NetworkMode.None => "None",
+        NetworkMode.Bridge => "Bridge",
+        NetworkMode.Container => "Container",
+        _ => "Host",
+    };
+
     private static NetworkMode ReadNetwork(JsonFields o) => o.String("network") switch
     {
         "Host" => NetworkMode.Host,
         "None" => NetworkMode.None,
+        "Bridge" => NetworkMode.Bridge,
+        "Container" => NetworkMode.Container,
         string other => throw new JsonException($"network: '{other}' is unknown"),
     };
 }

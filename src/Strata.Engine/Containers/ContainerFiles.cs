@@ -30,12 +30,22 @@ internal static class ContainerFiles
         ];
     }
 
+    /// <summary>Writes the three files with texts that are made already, and gives the mounts.</summary>
+    public static ImmutableArray<SpecMount> Write(string bundle, string hostname, string hosts, string resolv)
+        => [Bind(bundle, "/etc/hosts", hosts), Bind(bundle, "/etc/hostname", hostname + "\n"), Bind(bundle, "/etc/resolv.conf", resolv)];
+
+    /// <summary>The files of a container that runs, for one that shares its network.</summary>
+    public static ImmutableArray<SpecMount> Share(string bundle, string hostname, string other)
+        => [Mount("/etc/hosts", Path.Combine(other, "hosts")), Bind(bundle, "/etc/hostname", hostname + "\n"), Mount("/etc/resolv.conf", Path.Combine(other, "resolv.conf"))];
+
     private static SpecMount Bind(string bundle, string target, string text)
     {
         string source = Path.Combine(bundle, Path.GetFileName(target));
         File.WriteAllText(source, text);
         // Other users of the container read it too; the bundle directory above it keeps the host's users out.
         File.SetUnixFileMode(source, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
-        return new SpecMount(target, "bind", source, ["bind", "rprivate", "rw", "nosuid", "nodev", "noexec"]);
+        return Mount(target, source);
     }
+
+    private static SpecMount Mount(string target, string source) => new(target, "bind", source, ["bind", "rprivate", "rw", "nosuid", "nodev", "noexec"]);
 }

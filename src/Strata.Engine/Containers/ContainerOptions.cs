@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Strata.Containers.Networks;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -39,6 +40,8 @@ public sealed record ContainerOptions
     public bool Remove { get; init; }
     /// <summary>How far it is closed off.</summary>
     public IsolationOptions Isolation { get; init; } = new();
+    /// <summary>Its place in the net.</summary>
+    public NetworkOptions Networking { get; init; } = new();
 }
 
 /// <summary>From an image's config and what a person said to a container. Pure.</summary>
@@ -80,6 +83,7 @@ internal static class ContainerPlan
             Mounts = Mounts(options, config),
             Config = Merge(options, config),
             Isolation = options.Isolation,
+            Networking = NetworkPlan.Resolve(options, config),
         };
     }
 
@@ -92,6 +96,7 @@ internal static class ContainerPlan
         WorkingDir = options.WorkingDirectory ?? config.WorkingDir,
         Labels = options.Labels.IsEmpty ? config.Labels : (config.Labels ?? ImmutableSortedDictionary<string, string>.Empty).SetItems(options.Labels),
         StopSignal = options.StopSignal ?? config.StopSignal,
+        ExposedPorts = NetworkPlan.Exposed(options, config),
     };
 
     /// <summary>Refuses an image that asks for a newer kernel.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Strata.Containers.Networks;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -44,6 +45,8 @@ public sealed record ContainerRecord
     public required ContainerConfig Config { get; init; }
     /// <summary>How far it is closed off.</summary>
     public required IsolationOptions Isolation { get; init; }
+    /// <summary>Its place in the net, as it was asked for; networks that it was connected to later are in its network.json.</summary>
+    public NetworkOptions Networking { get; init; } = new();
 
     /// <summary>The first 12 digits of the id: what people see.</summary>
     public string ShortId => Id[..12];

@@ -1,11 +1,12 @@
 using System.Collections.Immutable;
+using Strata.Containers.Networks;
 using Strata.Linux;
 using Strata.Snapshots;
 
 namespace Strata.Containers;
 
 /// <summary>Starts containers. The caller holds the container's lock.</summary>
-internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime, Conmon conmon, ContainerStore store, Volumes volumes, TimeProvider time)
+internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime, Conmon conmon, ContainerStore store, Volumes volumes, ContainerNetworks networks, TimeProvider time)
 {
     /// <summary>What a container's snapshot needs to have, for the mounts of this container.</summary>
     public static IReadOnlyList<MountPoint> MountPoints(ContainerRecord record) =>
@@ -24,12 +25,14 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
     {
         store.ForgetRun(record.Id);
         string bundle = runtime.Layout.CreateBundle(record.Id);
+        using StartingNetwork network = await networks.BeginAsync(record, cancellationToken).ConfigureAwait(false);
         ConmonProcess? monitor = null;
         AttachedStreams? attached = null;
         try
         {
-            monitor = Mounts.RunInPrivateNamespace(() => StartMonitor(record, snapshot, bundle, streams));
+            monitor = Mounts.RunInPrivateNamespace(() => StartMonitor(record, snapshot, bundle, streams, network));
             int pid = await monitor.ReadCreatedAsync(record.Arguments[0], cancellationToken).ConfigureAwait(false);
+            await network.Ready.ConfigureAwait(false);
             if (streams is not null)
             {
                 attached = AttachedStreams.Connect(Conmon.AttachSocket(bundle), streams);
@@ -42,6 +45,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         catch
         {
             attached?.Dispose();
+            await network.SettleAsync().ConfigureAwait(false);
             await AbandonAsync(record, monitor).ConfigureAwait(false);
             throw;
         }
@@ -51,6 +55,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
     public async ValueTask CleanUpAsync(string id, CancellationToken cancellationToken)
     {
         await runtime.DeleteAsync(id, cancellationToken).ConfigureAwait(false);
+        await networks.DownAsync(id, cancellationToken).ConfigureAwait(false);
         FileSystems.RemoveTree(runtime.Layout.Bundle(id));
     }
 
@@ -63,11 +68,12 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
             await monitor.Process.WaitAsync(CancellationToken.None).ConfigureAwait(false);
             monitor.Dispose();
         }
+        await networks.DownAsync(record.Id, CancellationToken.None).ConfigureAwait(false);
         FileSystems.RemoveTree(runtime.Layout.Bundle(record.Id));
         store.ForgetRun(record.Id);
     }
 
-    private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams)
+    private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams, StartingNetwork network)
     {
         string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
         using (RootedDirectory root = RootedDirectory.Open(rootPath))
@@ -82,14 +88,15 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
                     volumes.CopyUp(mount.Source, root, mount.Target);
                 }
             }
-            ImmutableArray<SpecMount> mounts = [.. ContainerFiles.Write(bundle, record.Hostname, []), .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes.PathOf))];
+            ImmutableArray<SpecMount> files = network.FilesOf is { } other ? ContainerFiles.Share(bundle, record.Hostname, runtime.Layout.Bundle(other)) : ContainerFiles.Write(bundle, record.Hostname, network.Hosts, network.Resolv);
+            ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes.PathOf))];
             var process = new ProcessSpec(record.Arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
             {
                 Terminal = record.Terminal,
                 TerminalSize = streams?.TerminalSize,
             };
-            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, record.Hostname, process, record.Isolation, mounts, OciRuntime.CgroupOf(record.Id), HostCgroups.Read()));
+            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, record.Hostname, process, record.Isolation with { NetworkPath = network.NamespacePath }, mounts, OciRuntime.CgroupOf(record.Id), HostCgroups.Read()));
         }
-        return conmon.Start(runtime, record.Id, bundle, store.DirectoryOf(record.Id), store.LogOf(record.Id), record.Terminal, record.Input);
+        return conmon.Start(runtime, record.Id, bundle, store.DirectoryOf(record.Id), store.LogOf(record.Id), record.Terminal, record.Input, network.Ports?.Handles ?? []);
     }
 }

@@ -10,6 +10,10 @@ public enum NetworkMode
     Host,
     /// <summary>Its own, with nothing in it but a loopback that is down.</summary>
     None,
+    /// <summary>Its own, in bridge networks.</summary>
+    Bridge,
+    /// <summary>Another container's.</summary>
+    Container,
 }
 
 /// <summary>What runs in a container: everything resolved, nothing left to look up.</summary>
@@ -43,6 +47,8 @@ public sealed record IsolationOptions
     public bool ReadOnlyRoot { get; init; }
     /// <summary>The network.</summary>
     public NetworkMode Network { get; init; } = NetworkMode.Host;
+    /// <summary>Where the runtime finds the network namespace, at this start; null: it makes one, or uses the host's.</summary>
+    internal string? NetworkPath { get; init; }
     /// <summary>The most processes and threads; null: no limit.</summary>
     public long? PidsLimit { get; init; } = 2048;
     /// <summary>The most memory, in bytes; null: no limit.</summary>
@@ -113,7 +119,7 @@ public static class RuntimeSpec
                 NoNewPrivileges = isolation.NoNewPrivileges,
             },
             new SpecRoot(root, isolation.ReadOnlyRoot),
-            new SpecLinux(Namespaces(isolation.Network))
+            new SpecLinux(Namespaces(isolation))
             {
                 CgroupsPath = cgroup,
                 Resources = Resources(isolation, host),
@@ -135,10 +141,10 @@ public static class RuntimeSpec
     private static SpecCapabilities EffectiveFor(ResolvedUser user, ImmutableArray<string> capabilities)
         => user.Uid == 0 ? new SpecCapabilities(capabilities, capabilities, capabilities, [], []) : new SpecCapabilities(capabilities, [], [], [], []);
 
-    private static ImmutableArray<SpecNamespace> Namespaces(NetworkMode network)
+    private static ImmutableArray<SpecNamespace> Namespaces(IsolationOptions isolation)
     {
         ImmutableArray<SpecNamespace> always = [new("pid"), new("mount"), new("ipc"), new("uts"), new("cgroup")];
-        return network == NetworkMode.Host ? always : always.Add(new("network"));
+        return isolation.Network == NetworkMode.Host ? always : always.Add(new("network") { Path = isolation.NetworkPath });
     }
 
     private static ImmutableArray<string> Architectures() => RuntimeInformation.ProcessArchitecture switch

@@ -52,7 +52,10 @@ public sealed record SpecLinux(ImmutableArray<SpecNamespace> Namespaces)
     public ImmutableArray<string> ReadonlyPaths { get; init; } = [];
 }
 
-public sealed record SpecNamespace(string Type);
+public sealed record SpecNamespace(string Type)
+{
+    public string? Path { get; init; }
+}
 
 public sealed record SpecResources
 {

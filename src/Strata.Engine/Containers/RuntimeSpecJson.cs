@@ -81,7 +81,11 @@ public static class RuntimeSpecJson
 
     private static void Write(Utf8JsonWriter writer, SpecLinux linux)
     {
-        writer.Objects("namespaces", linux.Namespaces, (w, space) => w.Field("type", space.Type));
+        writer.Objects("namespaces", linux.Namespaces, (w, space) =>
+        {
+            w.Field("type", space.Type);
+            w.Field("path", space.Path);
+        });
         writer.Object("resources", linux.Resources, Write);
         writer.Field("cgroupsPath", linux.CgroupsPath);
         if (linux.Devices is { } devices)

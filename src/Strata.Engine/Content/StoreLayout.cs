@@ -18,6 +18,7 @@ namespace Strata.Content;
 /// cache/mounts/HEX-N/             folders of RUN --mount=type=cache, each with a lock beside it
 /// cache/locks/KEY                 who makes what a cache key names (flock-held)
 /// volumes/NAME/_data
+/// networks/NAME/                 network.json, lock, leases/ADDRESS: a bridge network and who has which address
 /// leases/                         who is ingesting what (flock-held)
 /// ingest/                         half-written things, each below a folder that its process holds by flock
 /// ingest/downloads/sha256-HEX     blobs that have come in part, to be gone on with; flock-held by who does
@@ -48,6 +49,7 @@ public sealed class StoreLayout
     public string Containers => Path.Combine(Root, "containers");
     public string Cache => Path.Combine(Root, "cache");
     public string Volumes => Path.Combine(Root, "volumes");
+    public string Networks => Path.Combine(Root, "networks");
     public string Leases => Path.Combine(Root, "leases");
     public string Ingest => Path.Combine(Root, "ingest");
     public string Downloads => Path.Combine(Ingest, "downloads");

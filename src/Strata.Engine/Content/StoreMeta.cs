@@ -53,7 +53,7 @@ internal sealed record StoreMeta(int Version, ImmutableArray<string> Compatible,
             throw new StrataException(ErrorKind.Invalid, $"store {layout.Root}: a file, not a directory");
         }
         // A store that another process is making at this moment has some of these already.
-        string[] own = ["meta.json", "blobs", "images", "snapshots", "trees", "active", "containers", "cache", "volumes", "leases", "ingest", "trash", "settings.json"];
+        string[] own = ["meta.json", "blobs", "images", "snapshots", "trees", "active", "containers", "cache", "volumes", "networks", "leases", "ingest", "trash", "settings.json"];
         if (Directory.Exists(layout.Root)
             && Directory.EnumerateFileSystemEntries(layout.Root).Select(e => Path.GetFileName(e)!).FirstOrDefault(e => !own.Contains(e) && e != "lost+found" && !e.StartsWith(AtomicFile.TemporaryPrefix, StringComparison.Ordinal)) is { } strange)
         {

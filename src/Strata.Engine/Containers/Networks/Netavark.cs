@@ -1,0 +1,150 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Containers.Networks;
+
+/// <summary>
+/// Drives netavark: bridges, addresses, rules of the kernel's packet filter, and aardvark-dns, which it starts. Its protocol is
+/// <c>netavark --file REQUEST setup|teardown NAMESPACE</c> with the same request for both (netavark.1; podman's libnetwork/types has the fields).
+/// Callers hold the machine's lock: it has none of its own.
+/// </summary>
+/// <remarks>
+/// A network's namespace goes with the container's last process, and the pair of interfaces with it. What is left is undone in an empty
+/// namespace: netavark takes the names and port rules away, complains that the interface is gone, and leaves the bridge. That one complaint is expected.
+/// </remarks>
+internal sealed class Netavark
+{
+    private const string Gone = "failed to delete container veth", NoDevice = "(os error 19)";
+    private string? _program;
+
+    private string Program => _program ??= ChildProcess.FindProgram("netavark") ?? throw new ContainerStartException(125, "netavark: what makes bridge networks is needed and not installed")
+    {
+        Hint = "apt-get install netavark aardvark-dns iptables, or do without: --network host or --network none",
+    };
+
+    private static string DnsFolder => Path.Combine(NetworkStore.MachineRoot, "dns");
+
+    /// <summary>Makes a container's interfaces, names and rules.</summary>
+    /// <exception cref="StrataException">It could not.</exception>
+    internal async ValueTask SetUpAsync(string requestFile, SafeFileHandle netNamespace, bool dns, CancellationToken cancellationToken)
+    {
+        if (dns && ChildProcess.FindProgram("aardvark-dns") is null)
+        {
+            throw new ContainerStartException(125, "aardvark-dns: what answers for the names of containers is needed and not installed") { Hint = "apt-get install aardvark-dns, or make the network with --disable-dns" };
+        }
+        ChildResult result = await RunAsync("setup", requestFile, netNamespace, cancellationToken).ConfigureAwait(false);
+        if (result.ExitCode != 0)
+        {
+            string said = ErrorOf(result);
+            throw new StrataException(ErrorKind.Internal, $"network: netavark: {said}")
+            {
+                Hint = said.Contains("iptables", StringComparison.OrdinalIgnoreCase) || said.Contains("No such file", StringComparison.Ordinal) ? "apt-get install iptables, or do without: --network host" : "--network host does without it",
+            };
+        }
+    }
+
+    /// <summary>Takes away what <see cref="SetUpAsync"/> made, in the container's own namespace or, where that is gone, in an empty one.</summary>
+    /// <exception cref="StrataException">It could not.</exception>
+    internal async ValueTask TearDownAsync(string requestFile, SafeFileHandle? netNamespace, CancellationToken cancellationToken)
+    {
+        using SafeFileHandle? empty = netNamespace is null ? NetworkNamespace.Create() : null;
+        ChildResult result = await RunAsync("teardown", requestFile, netNamespace ?? empty!, cancellationToken).ConfigureAwait(false);
+        if (result.ExitCode != 0 && ErrorOf(result).Split('\n', StringSplitOptions.TrimEntries).FirstOrDefault(IsUnexpected) is { } line)
+        {
+            throw new StrataException(ErrorKind.Internal, $"network: netavark teardown: {line.TrimStart('-', ' ')}");
+        }
+    }
+
+    private static bool IsUnexpected(string line)
+        => !line.StartsWith("netavark encountered multiple errors", StringComparison.Ordinal) && !(line.Contains(Gone, StringComparison.Ordinal) && line.Contains(NoDevice, StringComparison.Ordinal));
+
+    private ValueTask<ChildResult> RunAsync(string verb, string requestFile, SafeFileHandle netNamespace, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(DnsFolder);
+        string path = NetworkNamespace.PathOf(netNamespace);
+        return ChildProcess.RunAsync(new ChildStart
+        {
+            Program = Program,
+            Arguments = ["--config", DnsFolder, "--aardvark-binary", ChildProcess.FindProgram("aardvark-dns") ?? "", "--file", requestFile, verb, path],
+            Environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
+            WorkingDirectory = "/",
+        }, cancellationToken: cancellationToken);
+    }
+
+    private static string ErrorOf(ChildResult result)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(result.Output);
+            return document.RootElement.TryGetProperty("error", out JsonElement error) ? error.GetString() ?? "" : result.OutputText;
+        }
+        catch (JsonException)
+        {
+            return result.ErrorText.Length > 0 ? result.ErrorText : string.Create(CultureInfo.InvariantCulture, $"it ended with {result.ExitCode}");
+        }
+    }
+
+    /// <summary>The request for a container's places in networks. Networks go by the first digits of their ids: names are unique in a store only, and all stores share the rules.</summary>
+    /// <param name="root">The store that the container is in; for those who tidy up.</param>
+    /// <param name="id">The container's id.</param>
+    /// <param name="name">The container's name.</param>
+    /// <param name="endpoints">Its places, each with its network.</param>
+    /// <param name="ports">Its published ports.</param>
+    internal static byte[] Request(string root, string id, string name, IReadOnlyList<(NetworkEndpoint Endpoint, NetworkRecord Network)> endpoints, ImmutableArray<PortMapping> ports)
+        => JsonFieldsWriter.Serialize(id, (writer, _) =>
+        {
+            writer.Field("strata_root", root);
+            writer.Field("container_id", id);
+            writer.Field("container_name", name);
+            writer.Objects("port_mappings", ports, (w, port) =>
+            {
+                w.Field("host_ip", port.HostAddress);
+                w.Field("host_port", port.HostPort);
+                w.Field("container_port", port.ContainerPort);
+                w.Field("protocol", port.Protocol);
+                w.Field("range", port.Count);
+            });
+            writer.WriteStartObject("networks");
+            foreach ((NetworkEndpoint endpoint, NetworkRecord network) in endpoints)
+            {
+                writer.Object(network.ShortId, endpoint, (w, e) =>
+                {
+                    w.Field("static_ips", [.. e.Addresses.Select(a => a.Address.ToString())]);
+                    w.Field("static_mac", e.MacAddress);
+                    w.Field("interface_name", e.Interface);
+                    w.Field("aliases", [.. e.Attachment.Aliases, id[..12]]);
+                });
+            }
+            writer.WriteEndObject();
+            writer.WriteStartObject("network_info");
+            foreach (NetworkRecord network in endpoints.Select(e => e.Network))
+            {
+                writer.Object(network.ShortId, network, WriteNetwork);
+            }
+            writer.WriteEndObject();
+        });
+
+    private static void WriteNetwork(Utf8JsonWriter writer, NetworkRecord network)
+    {
+        writer.Field("name", network.ShortId);
+        writer.Field("id", network.Id);
+        writer.Field("driver", "bridge");
+        writer.Field("network_interface", network.Bridge);
+        writer.Objects("subnets", network.Subnets, (w, s) =>
+        {
+            w.Field("subnet", s.Subnet.ToString());
+            w.Field("gateway", s.Gateway.ToString());
+        });
+        writer.Field("ipv6_enabled", network.HasIPv6);
+        writer.Field("internal", network.Internal);
+        writer.Field("dns_enabled", network.Dns);
+        writer.WriteStartObject("ipam_options");
+        writer.Field("driver", "host-local");
+        writer.WriteEndObject();
+        writer.Field("options", network.Options);
+    }
+}

@@ -1,0 +1,67 @@
+using System.Globalization;
+using System.Runtime.ExceptionServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Strata.Linux;
+
+/// <summary>Network namespaces, held by a descriptor and by the processes in them: gone when the last of both is, with all interfaces in them.</summary>
+public static unsafe class NetworkNamespace
+{
+    private const int CLONE_NEWNET = 0x40000000;
+
+    /// <summary>A new one, with nothing in it but a loopback that is down.</summary>
+    /// <param name="configure">Called on a thread that is in it.</param>
+    public static SafeFileHandle Create(Action? configure = null)
+    {
+        SafeFileHandle? result = null;
+        ExceptionDispatchInfo? failure = null;
+        // A thread of its own: it ends in the namespace that it made, and no other thread ever was in it.
+        var thread = new Thread(() =>
+        {
+#pragma warning disable CA1031 // whatever it is, it is thrown again on the caller's thread
+            try
+            {
+                if (Native.unshare(CLONE_NEWNET) != 0)
+                {
+                    throw Native.Failure("unshare", "(network namespace)");
+                }
+                result = Open("/proc/thread-self/ns/net");
+                configure?.Invoke();
+            }
+            catch (Exception e)
+            {
+                failure = ExceptionDispatchInfo.Capture(e);
+            }
+#pragma warning restore CA1031
+        })
+        { IsBackground = true };
+        thread.Start();
+        thread.Join();
+        if (failure is not null)
+        {
+            result?.Dispose();
+            failure.Throw();
+        }
+        return result!;
+    }
+
+    /// <summary>That of a process.</summary>
+    /// <exception cref="LinuxException">ENOENT: there is no such process.</exception>
+    public static SafeFileHandle OfProcess(int processId) => Open(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/ns/net"));
+
+    /// <summary>A path under which other processes find it, for as long as this process has it open.</summary>
+    public static string PathOf(SafeFileHandle netNamespace)
+    {
+        ArgumentNullException.ThrowIfNull(netNamespace);
+        return string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/{netNamespace.Fd()}");
+    }
+
+    private static SafeFileHandle Open(string path)
+    {
+        fixed (byte* name = PathBytes.Of(path, "open"))
+        {
+            int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDONLY | Native.O_CLOEXEC, 0);
+            return fd >= 0 ? fd.ToHandle() : throw Native.Failure("open", path);
+        }
+    }
+}
