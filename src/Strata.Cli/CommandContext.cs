@@ -26,7 +26,14 @@ internal sealed class CommandContext : IDisposable
     internal static TimeProvider Time => TimeProvider.System;
 
     /// <summary>The engine; opening it makes the store where it is missing.</summary>
-    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Notify = line => Error.WriteLine("strata: " + line), Registries = Answers is null && !ForeignLayers ? null : new RegistryOptions { OnWait = TellWait, Answers = Answers, ForeignLayers = ForeignLayers } });
+    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Program = ProgramWords(Global), Notify = line => Error.WriteLine("strata: " + line), Registries = Answers is null && !ForeignLayers ? null : new RegistryOptions { OnWait = TellWait, Answers = Answers, ForeignLayers = ForeignLayers } });
+
+    /// <summary>How this program is called with the store, runtime and snapshotter of this call.</summary>
+    internal static string[] ProgramWords(GlobalOptions global)
+    {
+        string[] words = [Environment.ProcessPath ?? "/proc/self/exe", "--root", global.Root, "--runtime", global.Runtime];
+        return global.Snapshotter is { } snapshotter ? [.. words, "--snapshotter", snapshotter] : words;
+    }
 
     /// <summary>Told of every answer of a registry; set before the engine is asked for.</summary>
     internal IProgress<RegistryAnswer>? Answers { get; set; }

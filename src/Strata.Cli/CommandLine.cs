@@ -53,6 +53,11 @@ internal static class CommandLine
         {
             return Completion.Complete(context, rest[1..]);
         }
+        if (name == "container" && rest.Length > 1 && ContainerCommand.Aliased(rest[1]) is { } meant)
+        {
+            rest = [meant, .. rest[2..]];
+            name = meant;
+        }
         if (CommandTable.TryCreate(name) is not { } command)
         {
             string? near = CommandTable.Nearest(name);

@@ -31,9 +31,9 @@ internal static class CommandTable
     /// <summary>The names, in the order help lists them.</summary>
     internal static string[] Names { get; } =
     [
-        "build", "publish", "lint", "bootstrap", "run", "create", "start", "stop", "kill", "wait", "ps", "rm", "logs", "diff", "commit", "export", "import", "mount",
-        "umount", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "sbom", "unpack", "save", "load", "pull", "push",
-        "copy", "sync", "login", "logout", "search", "tags", "manifest", "mirror", "config", "registry", "system", "sharing", "info", "version", "completion",
+        "build", "publish", "lint", "bootstrap", "run", "create", "exec", "attach", "start", "stop", "restart", "kill", "pause", "unpause", "wait", "ps", "top", "stats", "rm", "rename", "update", "cp", "logs", "diff", "commit", "export", "import", "mount",
+        "umount", "container", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "sbom", "unpack", "save", "load", "pull", "push",
+        "copy", "sync", "login", "logout", "search", "tags", "manifest", "mirror", "config", "registry", "system", "sharing", "events", "info", "version", "completion",
     ];
 
     internal static IEnumerable<CommandEntry> All => Names.Select(n => TryCreate(n)!);
@@ -72,6 +72,17 @@ internal static class CommandTable
         "run" => new(name, RunCommand.Create, "Run a command in a new container", "strata run --rm debian:bookworm cat /etc/os-release", "strata run --rm -it debian:bookworm bash", "strata run --name web -v data:/srv -e A=1 app") { Group = "Containers", TakesCommand = true, IsContainer = true },
         "create" => new(name, RunCommand.CreateOnly, "Create a container without starting it", "strata create --name box debian:bookworm sleep 60") { Group = "Containers", TakesCommand = true, IsContainer = true },
         "start" => new(name, StartCommand.Create, "Start a container", "strata start box", "strata start -a box") { Group = "Containers", IsContainer = true },
+        "exec" => new(name, ExecCommand.Create, "Run a further command in a running container", "strata exec -it box sh", "strata exec -u app -w /srv -e A=1 box env") { Group = "Containers", TakesCommand = true },
+        "attach" => new(name, ExecCommand.CreateAttach, "Be with a running container as if it had been started here", "strata attach box", "strata attach --no-stdin --sig-proxy=false box") { Group = "Containers" },
+        "restart" => new(name, PauseCommand.CreateRestart, "Stop a container and start it again", "strata restart box", "strata restart -t 2 box") { Group = "Containers" },
+        "pause" => new(name, PauseCommand.Create, "Hold a container's processes where they are", "strata pause box") { Group = "Containers" },
+        "unpause" => new(name, PauseCommand.CreateUnpause, "Let paused containers go on", "strata unpause box") { Group = "Containers" },
+        "top" => new(name, TopCommand.Create, "Show a container's processes", "strata top box", "strata top box -eo pid,comm") { Group = "Containers", TakesCommand = true },
+        "stats" => new(name, TopCommand.CreateStats, "Show what containers use", "strata stats", "strata stats --no-stream --format '{{.Name}} {{.MemUsage}}'") { Group = "Containers" },
+        "rename" => new(name, PauseCommand.CreateRename, "Give a container another name", "strata rename box crate") { Group = "Containers" },
+        "update" => new(name, UpdateCommand.Create, "Change the limits of containers", "strata update --memory 1g --cpus 2 box", "strata update --restart always box") { Group = "Containers" },
+        "cp" => new(name, CopyFilesCommand.Create, "Copy files between a container and here", "strata cp box:/etc/hosts .", "strata cp -a ./site box:/srv", "strata cp box:/var/log - | tar t") { Group = "Containers" },
+        "container" => new(name, ContainerCommand.Create, "Remove stopped containers; start them at boot", "strata container prune", "strata container units", "strata container boot") { Group = "Containers" },
         "stop" => new(name, StopCommand.Create, "Stop a running container", "strata stop box", "strata stop -t 2 box") { Group = "Containers" },
         "kill" => new(name, StopCommand.CreateKill, "Send a signal to a running container", "strata kill -s HUP box") { Group = "Containers" },
         "wait" => new(name, StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },
@@ -129,6 +140,7 @@ internal static class CommandTable
         "registry" => new(name, RegistryCommand.Create, "Serve this store as a registry; remove images from one", "strata registry serve --addr 127.0.0.1:5000", "strata registry retain retain.json --dry-run", "strata registry rm 127.0.0.1:5000/app:1") { Group = "System" },
         "system" => new(name, SystemCommand.Create, "Disk usage, pruning, limits, checking", "strata system df", "strata system prune", "strata system budget --max-size 20GB --keep 72h", "strata system check --deep") { Group = "System" },
         "sharing" => new(name, SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
+        "events" => new(name, EventsCommand.Create, "Show what happens to containers", "strata events", "strata events --since 10m --until 0s --filter event=die") { Group = "System" },
         "info" => new(name, InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },
         "version" => new(name, InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System", IsListing = true },
         "completion" => new(name, Completion.Create, "Print a completion script for a shell", "strata completion bash >/etc/bash_completion.d/strata") { Group = "System" },

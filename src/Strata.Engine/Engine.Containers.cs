@@ -33,19 +33,37 @@ public sealed partial class Engine
         {
             throw new StrataException(ErrorKind.Conflict, $"kill {record.Name}: it does not run");
         }
+        if (signal == KillSignal || signal == record.StopSignal)
+        {
+            Containers.MarkStopped(record.Id); // as Docker has it: who kills it does not want it back
+        }
         LiveProcess.Signal(start.Pid, start.PidStarted, signal);
+        Containers.Note("kill", record, key: "signal", value: signal.ToString(System.Globalization.CultureInfo.InvariantCulture));
         return record;
     }
 
     /// <summary>Asks a container to stop by its stop signal, and kills it after <paramref name="patience"/>. Not running is no error.</summary>
-    public async ValueTask<ContainerRecord> StopContainerAsync(string nameOrId, TimeSpan? patience = null, CancellationToken cancellationToken = default)
+    public ValueTask<ContainerRecord> StopContainerAsync(string nameOrId, TimeSpan? patience = null, CancellationToken cancellationToken = default)
+        => StopContainerAsync(nameOrId, patience, signal: null, cancellationToken);
+
+    /// <summary>
+    /// Asks a container to stop by its stop signal (or <paramref name="signal"/>), and kills it after <paramref name="patience"/> (null: what it was created with,
+    /// or 10 seconds; below zero: without end). Not running is no error.
+    /// </summary>
+    public async ValueTask<ContainerRecord> StopContainerAsync(string nameOrId, TimeSpan? patience, int? signal, CancellationToken cancellationToken = default)
     {
         ContainerRecord record = Containers.Get(nameOrId);
-        if (Containers.ReadStart(record.Id) is { } start && Containers.GetState(record).Status == ContainerStatus.Running)
+        Containers.MarkStopped(record.Id);
+        if (Containers.ReadStart(record.Id) is { } start && Containers.GetState(record) is { Status: ContainerStatus.Running } state)
         {
-            LiveProcess.Signal(start.Pid, start.PidStarted, record.StopSignal);
+            LiveProcess.Signal(start.Pid, start.PidStarted, signal ?? record.StopSignal);
+            if (state.IsPaused)
+            {
+                HostCgroups.Thaw(record.Cgroup); // a signal is taken when it goes on
+            }
+            TimeSpan limit = patience ?? TimeSpan.FromSeconds(record.Life.StopTimeout ?? 10);
             using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            using ITimer timer = _options.Time.CreateTimer(_ => timeout.Cancel(), null, patience ?? TimeSpan.FromSeconds(10), Timeout.InfiniteTimeSpan);
+            using ITimer timer = _options.Time.CreateTimer(_ => timeout.Cancel(), null, limit < TimeSpan.Zero ? Timeout.InfiniteTimeSpan : limit, Timeout.InfiniteTimeSpan);
             try
             {
                 await LiveProcess.WaitAsync(start.Pid, start.PidStarted, timeout.Token).ConfigureAwait(false);
@@ -54,7 +72,9 @@ public sealed partial class Engine
             {
                 LiveProcess.Signal(start.Pid, start.PidStarted, KillSignal);
             }
-            await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
+            await WaitForEndAsync(record.Id, start, cancellationToken).ConfigureAwait(false);
+            Containers.NoteEnd(record, Conmon.TryReadExit(Containers.DirectoryOf(record.Id))?.Code);
+            Containers.Note("stop", record);
         }
         return record;
     }
@@ -72,7 +92,7 @@ public sealed partial class Engine
             }
             if (state.Status == ContainerStatus.Running && Containers.ReadStart(record.Id) is { } start)
             {
-                await WaitForEndAsync(start, cancellationToken).ConfigureAwait(false);
+                await WaitForEndAsync(record.Id, start, cancellationToken).ConfigureAwait(false);
             }
             else
             {
@@ -108,7 +128,7 @@ public sealed partial class Engine
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
-                await HostCgroups.RemoveAsync(OciRuntime.CgroupOf(record.Id), cancellationToken).ConfigureAwait(false);
+                await HostCgroups.RemoveAsync(record.Cgroup, cancellationToken).ConfigureAwait(false);
             }
         }
         throw new StrataException(ErrorKind.Conflict, $"rm {record.Name}: another process is starting or removing it, and does not come to an end") { Hint = "find it: it names the container's lock in lsof or /proc/locks" };
@@ -171,16 +191,21 @@ public sealed partial class Engine
     }
 
     // First the processes, then what they used, then the record; each step is no error where its thing is gone.
-    private async ValueTask RemoveHeldAsync(string id, ContainerRecord? record, bool removeVolumes, CancellationToken cancellationToken)
+    private async ValueTask RemoveHeldAsync(string id, ContainerRecord? record, bool removeVolumes, CancellationToken cancellationToken, bool isMonitors = false)
     {
-        if (Containers.ReadStart(id) is { } start && start.BootId == LiveProcess.BootId)
+        if (!isMonitors && Containers.ReadStart(id) is { } start && start.BootId == LiveProcess.BootId)
         {
             LiveProcess.Signal(start.Pid, start.PidStarted, KillSignal);
+            if (record is not null)
+            {
+                HostCgroups.Thaw(record.Cgroup); // what is frozen does not die on every kernel
+            }
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             limit.CancelAfter(s_patience);
             try
             {
-                await WaitForEndAsync(start, limit.Token).ConfigureAwait(false);
+                await WaitForEndAsync(id, start, limit.Token).ConfigureAwait(false);
+                KillMonitor(start);
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
@@ -199,22 +224,55 @@ public sealed partial class Engine
             }
         }
         Nets.Release(id);
+        if (record is not null && Containers.ReadStart(id) is not null)
+        {
+            Containers.NoteEnd(record, Conmon.TryReadExit(Containers.DirectoryOf(id))?.Code);
+        }
         Containers.Remove(id, record?.Name);
+        if (record is not null)
+        {
+            Containers.Note("destroy", record);
+        }
     }
 
-    // The process, then its monitor, which has the exit code to write; a monitor that hangs is killed after two seconds.
-    private async ValueTask WaitForEndAsync(ContainerStart start, CancellationToken cancellationToken)
+    // The process, then what its monitor has to write; a monitor that does not write it is killed after two seconds. It may have a command to run
+    // when it has written, which is not waited for.
+    private async ValueTask WaitForEndAsync(string id, ContainerStart start, CancellationToken cancellationToken)
     {
         await LiveProcess.WaitAsync(start.Pid, start.PidStarted, cancellationToken).ConfigureAwait(false);
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using ITimer timer = _options.Time.CreateTimer(_ => timeout.Cancel(), null, TimeSpan.FromSeconds(2), Timeout.InfiniteTimeSpan);
         try
         {
-            await LiveProcess.WaitAsync(start.MonitorPid, start.MonitorStarted, timeout.Token).ConfigureAwait(false);
+            while (Conmon.TryReadExit(Containers.DirectoryOf(id)) is null && LiveProcess.IsSame(start.MonitorPid, start.MonitorStarted))
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(1), timeout.Token).ConfigureAwait(false);
+            }
+            if (_options.Program is null)
+            {
+                await LiveProcess.WaitAsync(start.MonitorPid, start.MonitorStarted, timeout.Token).ConfigureAwait(false);
+            }
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             LiveProcess.Signal(start.MonitorPid, start.MonitorStarted, KillSignal);
         }
+    }
+
+    // What it runs at the end would only wait for us, and then find nothing.
+    private static void KillMonitor(ContainerStart start)
+    {
+        if (!LiveProcess.IsSame(start.MonitorPid, start.MonitorStarted))
+        {
+            return;
+        }
+        foreach (int child in LiveProcess.ChildrenOf(start.MonitorPid))
+        {
+            if (child != Environment.ProcessId && LiveProcess.TryGetStart(child) is { } started)
+            {
+                LiveProcess.Signal(child, started, KillSignal);
+            }
+        }
+        LiveProcess.Signal(start.MonitorPid, start.MonitorStarted, KillSignal);
     }
 }

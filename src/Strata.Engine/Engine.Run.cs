@@ -13,12 +13,12 @@ public sealed partial class Engine
     private ContainerRunner? _runner;
 
     /// <summary>The records of containers.</summary>
-    public ContainerStore Containers => _containers ??= new ContainerStore(Layout);
+    public ContainerStore Containers => _containers ??= new ContainerStore(Layout) { Time = _options.Time };
 
     /// <summary>The volumes.</summary>
     public Volumes Volumes => _volumes ??= new Volumes(Layout);
 
-    private ContainerRunner Runner => _runner ??= new ContainerRunner(Snapshots, Runtime, new Conmon("conmon"), Containers, Volumes, Nets, _options.Time);
+    private ContainerRunner Runner => _runner ??= new ContainerRunner(Snapshots, Runtime, new Conmon("conmon"), Containers, Volumes, Nets, _options.Time, _options.Program is { } program ? [.. program, "container", "cleanup"] : null);
 
     /// <summary>Creates a container from an image that is here; does not start it. It is there for good when this returns.</summary>
     /// <exception cref="StrataException">NotFound: no such image; Conflict: the name is taken; Invalid: the options make no container; Unsupported: the image wants a newer kernel.</exception>
@@ -43,6 +43,28 @@ public sealed partial class Engine
         return await RunHeldAsync(record, snapshot, streams, held, started, cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Creates a container, starts it, and leaves it running under its monitor.</summary>
+    /// <exception cref="ContainerStartException">It could not be started; it is there all the same, unless it was to be removed at its end.</exception>
+    public async ValueTask<ContainerRecord> RunDetachedAsync(ContainerOptions options, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        (ContainerRecord record, ActiveSnapshot snapshot, FileLock held) = await PrepareContainerAsync(options, durable: !options.Remove, cancellationToken).ConfigureAwait(false);
+        using (held)
+        {
+            try
+            {
+                (await Runner.StartAsync(record, snapshot, streams: null, cancellationToken).ConfigureAwait(false)).Dispose();
+                WatchHealth(record);
+                return record;
+            }
+            catch when (record.Remove)
+            {
+                await RemoveHeldAsync(record.Id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
+                throw;
+            }
+        }
+    }
+
     /// <summary>Starts a container that was created or is over, passes its streams, and waits for its end.</summary>
     /// <returns>Its exit code.</returns>
     public async ValueTask<int> StartContainerAsync(string nameOrId, ContainerStreams streams, Action<ContainerSession>? started = null, CancellationToken cancellationToken = default)
@@ -60,6 +82,7 @@ public sealed partial class Engine
         {
             ContainerSession session = await Runner.StartAsync(record, snapshot, streams: null, cancellationToken).ConfigureAwait(false);
             session.Dispose();
+            WatchHealth(record);
             return record;
         }
     }
@@ -68,12 +91,21 @@ public sealed partial class Engine
     private async ValueTask<int> RunHeldAsync(ContainerRecord record, ActiveSnapshot snapshot, ContainerStreams streams, FileLock held, Action<ContainerSession>? started, CancellationToken cancellationToken)
     {
         using FileLock? watched = Containers.TryWatch(record.Id);
+        bool detached = false;
         try
         {
             using ContainerSession session = await Runner.StartAsync(record, snapshot, record.Input ? streams : streams with { Input = null }, cancellationToken).ConfigureAwait(false);
             held.Dispose();
             started?.Invoke(session);
+            WatchHealth(record);
             int exitCode = await session.WaitAsync(cancellationToken).ConfigureAwait(false);
+            detached = session.IsDetached;
+            if (detached || session.KeepsMonitor)
+            {
+                LeaveBehind(record, detached && !session.KeepsMonitor);
+                return exitCode;
+            }
+            Containers.NoteEnd(record, exitCode);
             using FileLock? again = record.Remove ? null : await Containers.TryLockAsync(record.Id, cancellationToken).ConfigureAwait(false);
             if (again is not null)
             {
@@ -83,7 +115,7 @@ public sealed partial class Engine
         }
         finally
         {
-            if (record.Remove)
+            if (record.Remove && !detached)
             {
                 await RemoveHeldAsync(record.Id, record, removeVolumes: true, CancellationToken.None).ConfigureAwait(false);
             }
@@ -97,11 +129,18 @@ public sealed partial class Engine
         FileLock held = await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
         try
         {
-            if (Containers.GetState(record).Status == ContainerStatus.Running)
+            ContainerState state = Containers.GetState(record);
+            if (state.Status == ContainerStatus.Running)
             {
                 throw new StrataException(ErrorKind.Conflict, $"container {record.Name}: runs already");
             }
+            if (state.Status == ContainerStatus.Exited)
+            {
+                Containers.NoteEnd(record, state.ExitCode); // whoever should have has not come to it yet
+            }
             await Runner.CleanUpAsync(record.Id, cancellationToken).ConfigureAwait(false);
+            Containers.ClearStopped(record.Id);
+            Containers.WriteRestarts(record.Id, 0);
             UnmountAt(record.Id); // two mounts of one upper directory would not see each other's writes
             return (record, await OpenSnapshotAsync(record, cancellationToken).ConfigureAwait(false), held);
         }
@@ -153,6 +192,7 @@ public sealed partial class Engine
             record = record with { Name = name };
             ActiveSnapshot snapshot = await Snapshots.PrepareAsync(id, parent, ContainerRunner.MountPoints(record), cancellationToken).ConfigureAwait(false);
             Containers.Write(record, durable);
+            Containers.Note("create", record);
             return (record, snapshot, held);
         }
         catch

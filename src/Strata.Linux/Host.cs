@@ -46,6 +46,13 @@ public static unsafe class Host
         }
     }
 
+    /// <summary>This process's hard limit of a resource, by its number (getrlimit(2)); the largest number where there is none.</summary>
+    public static ulong GetHardLimit(int resource)
+    {
+        ulong* limits = stackalloc ulong[2];
+        return Native.getrlimit(resource, limits) == 0 ? limits[1] : throw Native.Failure("getrlimit", "(resource)");
+    }
+
     /// <summary>Sends a signal to a process. ESRCH: it is gone.</summary>
     public static void Kill(int processId, int signal)
     {

@@ -39,15 +39,19 @@ internal static class RunCommand
         internal readonly Option<string?> StopSignal = Options.Value("--stop-signal", "SIGNAL", "the signal that stop sends");
         internal readonly Option<string[]> CapAdd = Options.Values("--cap-add", "NAME", "more capabilities");
         internal readonly Option<string[]> CapDrop = Options.Values("--cap-drop", "NAME", "fewer capabilities");
-        internal readonly Option<string[]> Security = Options.Values("--security-opt", "OPTION", "no-new-privileges, seccomp=unconfined");
+        internal readonly Option<string[]> Security = Options.Values("--security-opt", "OPTION", "no-new-privileges, seccomp=FILE, seccomp=unconfined");
         internal readonly Option<bool> Privileged = Options.Flag("--privileged", "all of the host's rights");
         internal readonly Option<string?> Pids = Options.Value("--pids-limit", "N", "most processes (2048; -1: no limit)");
         internal readonly Option<string?> Memory = Options.Value("--memory", "BYTES", "most memory, e.g. 512m", "-m");
         internal readonly Option<string?> CidFile = Options.Value("--cidfile", "FILE", "write the container's ID to a file");
+        internal readonly Option<bool> Detach = Options.Flag("--detach", "leave it running, and print its ID", "-d");
+        internal readonly Option<bool> SigProxy = Options.FlagOn("--sig-proxy", "pass our signals on (true)");
+        internal readonly Option<string?> Platform = Options.Value("--platform", "OS/ARCH", "which of an image's platforms");
+        internal readonly RunOptions More = new();
         internal readonly Option<string?> Pull = Options.Value("--pull", "WHEN", "missing (default), always or never");
 
         internal IEnumerable<Symbol> All => [Image, Command, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Tmpfs, Entrypoint, ReadOnly, .. Network.All, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
-            Privileged, Pids, Memory, CidFile, Pull];
+            Privileged, Pids, Memory, CidFile, Detach, SigProxy, Platform, Pull, .. More.All];
     }
 
     private static Command Create(CommandContext context, string verb, bool runs)
@@ -65,7 +69,7 @@ internal static class RunCommand
             {
                 context.Error.WriteLine("warning: this container is not closed off from the host as containers are");
             }
-            await PullIfAskedAsync(context, options.Image, parsed.GetValue(set.Pull), cancellationToken);
+            await PullIfAskedAsync(context, options.Image, parsed.GetValue(set.Pull), parsed.GetValue(set.Platform), cancellationToken);
             if (!runs)
             {
                 ContainerRecord record = await context.Engine.CreateContainerAsync(options, cancellationToken);
@@ -73,7 +77,15 @@ internal static class RunCommand
                 context.Out.WriteLine(record.Id);
                 return 0;
             }
-            return await ForegroundAsync(context, options.Input, options.Terminal, (streams, started) => context.Engine.RunContainerAsync(options, streams, session =>
+            if (parsed.GetValue(set.Detach))
+            {
+                ContainerRecord record = await context.Engine.RunDetachedAsync(options, cancellationToken);
+                WriteId(parsed.GetValue(set.CidFile), record.Id);
+                context.Out.WriteLine(record.Id);
+                return 0;
+            }
+            var how = new Foreground(options.Input, options.Terminal) { DetachKeys = options is { Terminal: true, Input: true } ? set.More.Keys(parsed) : null, PassSignals = parsed.GetValue(set.SigProxy) };
+            return await ForegroundAsync(context, how, (streams, started) => context.Engine.RunContainerAsync(options, streams, session =>
             {
                 WriteId(parsed.GetValue(set.CidFile), session.Record.Id);
                 started(session);
@@ -82,23 +94,28 @@ internal static class RunCommand
         return command;
     }
 
-    /// <summary>Passes streams, signals and the terminal's size to a container for as long as it runs.</summary>
-    internal static async Task<int> ForegroundAsync(CommandContext context, bool input, bool terminal, Func<ContainerStreams, Action<ContainerSession>, ValueTask<int>> run)
+    /// <summary>Passes streams, signals and the terminal's size to a process in a container for as long as it runs.</summary>
+    internal static async Task<int> ForegroundAsync(CommandContext context, Foreground how, Func<ContainerStreams, Action<ContainerSession>, ValueTask<int>> run)
     {
-        if (terminal && input && !Terminal.IsTerminal(0))
+        if (how is { Terminal: true, Input: true } && !Terminal.IsTerminal(0))
         {
             throw new StrataException(ErrorKind.Invalid, "the input device is not a terminal") { Hint = "leave out -t where the input is a file or a pipe" };
         }
         context.Flush();
         using Stream output = StandardStream.OpenOutput(), error = StandardStream.OpenError();
         // The file itself: Console's stream would read lines from a terminal, and put it into a mode of its own for that.
-        using Stream? stdin = input ? new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0) : null;
-        using IDisposable? raw = terminal && Terminal.IsTerminal(0) ? Terminal.EnterRawMode(0) : null;
+        using Stream? stdin = how.Input ? new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0) : null;
+        bool keyboard = how.Terminal && Terminal.IsTerminal(0);
+        using IDisposable? raw = keyboard && how.Input ? Terminal.EnterRawMode(0) : null;
         context.ReleaseInterrupt();
         // Before there is a container: a signal that comes while it starts is kept for it, so that none ends us and leaves the container alone.
-        using var signals = new SignalForwarder(terminal);
-        var streams = new ContainerStreams(stdin, output, error) { TerminalSize = terminal ? Terminal.TryGetSize(1) ?? Terminal.TryGetSize(0) : null };
-        return await run(streams, signals.Begin);
+        using SignalForwarder? signals = how.PassSignals ? new SignalForwarder(how.Terminal) : null;
+        var streams = new ContainerStreams(stdin, output, error)
+        {
+            TerminalSize = how.Terminal ? Terminal.TryGetSize(1) ?? Terminal.TryGetSize(0) : null,
+            DetachKeys = keyboard && how.Input ? how.DetachKeys : null,
+        };
+        return await run(streams, session => signals?.Begin(session));
     }
 
     /// <summary>Passes our signals to a container. With a terminal, keys reach it as bytes; without, what is sent to us is meant for it.</summary>
@@ -172,7 +189,7 @@ internal static class RunCommand
     {
         string? entrypoint = parsed.GetValue(set.Entrypoint);
         (NetworkMode network, NetworkOptions networking) = set.Network.Read(parsed);
-        return new ContainerOptions
+        return set.More.Apply(parsed, new ContainerOptions
         {
             Image = parsed.GetValue(set.Image),
             Command = [.. parsed.GetValue(set.Command)],
@@ -191,26 +208,55 @@ internal static class RunCommand
             Remove = parsed.GetValue(set.Remove),
             Isolation = ReadIsolation(parsed, set) with { Network = network },
             Networking = networking,
-        };
+        });
     }
 
     private static IsolationOptions ReadIsolation(ParseResult parsed, Set set)
     {
         string[] security = parsed.GetValue(set.Security);
-        if (security.FirstOrDefault(s => s is not ("no-new-privileges" or "no-new-privileges=true" or "no-new-privileges:true" or "seccomp=unconfined" or "seccomp:unconfined")) is { } unknown)
-        {
-            throw new StrataException(ErrorKind.Unsupported, $"--security-opt {unknown}: there are no-new-privileges and seccomp=unconfined");
-        }
+        (bool noNewPrivileges, bool seccomp, string? profile) = security.Length == 0 ? (false, true, null) : ReadSecurity(security);
         return new IsolationOptions
         {
+            SeccompProfile = profile,
             Capabilities = Capabilities.Resolve(parsed.GetValue(set.CapAdd), parsed.GetValue(set.CapDrop)),
-            NoNewPrivileges = security.Any(s => s.StartsWith("no-new-privileges", StringComparison.Ordinal)),
-            Seccomp = !security.Any(s => s.StartsWith("seccomp", StringComparison.Ordinal)),
+            NoNewPrivileges = noNewPrivileges,
+            Seccomp = seccomp,
             Privileged = parsed.GetValue(set.Privileged),
             ReadOnlyRoot = parsed.GetValue(set.ReadOnly),
             PidsLimit = parsed.GetValue(set.Pids) is not { } pids ? new IsolationOptions().PidsLimit : long.TryParse(pids, out long n) ? n <= 0 ? null : n : throw new StrataException(ErrorKind.Invalid, $"--pids-limit {pids}: not a number"),
             MemoryLimit = parsed.GetValue(set.Memory) is { } memory ? ParseBytes(memory, "--memory") : null,
         };
+    }
+
+    // Docker takes = and : behind a name.
+    private static (bool NoNewPrivileges, bool Seccomp, string? Profile) ReadSecurity(string[] options)
+    {
+        bool noNewPrivileges = false, seccomp = true;
+        string? profile = null;
+        foreach (string option in options)
+        {
+            int sign = option.IndexOfAny(['=', ':']);
+            (string name, string? value) = sign < 0 ? (option, null) : (option[..sign], option[(sign + 1)..]);
+            switch (name, value)
+            {
+                case ("no-new-privileges", null or "true" or "false"):
+                    noNewPrivileges = value != "false";
+                    break;
+                case ("seccomp", "unconfined"):
+                    seccomp = false;
+                    break;
+                case ("seccomp", { Length: > 0 }) when value != "builtin":
+                    profile = File.Exists(value) ? File.ReadAllText(value) : throw new StrataException(ErrorKind.NotFound, $"--security-opt {option}: no such file");
+                    break;
+                case ("seccomp", "builtin") or ("apparmor", "unconfined") or ("label", "disable") or ("systempaths", "") or ("label", { }):
+                    break; // what there is already: no label and no AppArmor profile is ever put on a container here
+                case ("apparmor", { }):
+                    throw new StrataException(ErrorKind.Unsupported, $"--security-opt {option}: containers here run without AppArmor profiles; capabilities, the system call filter and hidden paths close them off") { Hint = "leave it out, or say apparmor=unconfined" };
+                default:
+                    throw new StrataException(ErrorKind.Unsupported, $"--security-opt {option}: there are no-new-privileges, seccomp=FILE, seccomp=unconfined, apparmor=unconfined and label=…");
+            }
+        }
+        return (noNewPrivileges, seccomp, profile);
     }
 
     internal static long ParseBytes(string text, string option)
@@ -219,9 +265,9 @@ internal static class RunCommand
         return long.TryParse(scale == 1 ? text : text[..^1], out long number) && number > 0 ? number * scale : throw new StrataException(ErrorKind.Invalid, $"{option} {text}: write it like 512m or 2g");
     }
 
-    private static string? Variable(string text) => text.Contains('=', StringComparison.Ordinal) ? text : Environment.GetEnvironmentVariable(text) is { } value ? $"{text}={value}" : null;
+    internal static string? Variable(string text) => text.Contains('=', StringComparison.Ordinal) ? text : Environment.GetEnvironmentVariable(text) is { } value ? $"{text}={value}" : null;
 
-    private static IEnumerable<string> ReadEnvFile(string path)
+    internal static IEnumerable<string> ReadEnvFile(string path)
         => (File.Exists(path) ? File.ReadLines(path) : throw new StrataException(ErrorKind.NotFound, $"--env-file {path}: no such file"))
             .Select(l => l.TrimStart()).Where(l => l.Length > 0 && !l.StartsWith('#')).Select(Variable).OfType<string>();
 
@@ -234,7 +280,7 @@ internal static class RunCommand
     }
 
     // Names that are not here are pulled, as people are used to; what cannot be pulled says both.
-    private static async Task PullIfAskedAsync(CommandContext context, string image, string? when, CancellationToken cancellationToken)
+    private static async Task PullIfAskedAsync(CommandContext context, string image, string? when, string? platform, CancellationToken cancellationToken)
     {
         if (when is not (null or "missing" or "always" or "never"))
         {
@@ -244,6 +290,11 @@ internal static class RunCommand
         {
             if (when != "always")
             {
+                if (platform is not null)
+                {
+                    await CheckPlatformAsync(context, image, platform, cancellationToken);
+                    return;
+                }
                 // One look where it is a name that is here, which is nearly always so; the run itself reads the image.
                 if (!ImageReference.TryParse(image, out ImageReference? reference) || context.Engine.Images.TryRead(reference) is null)
                 {
@@ -257,7 +308,7 @@ internal static class RunCommand
             context.Error.WriteLine($"Unable to find image '{SafeText.Escape(image)}' locally");
             try
             {
-                await context.Engine.PullAsync(ImageReference.Parse(image), cancellationToken: cancellationToken);
+                await PullAsync(context, image, platform, cancellationToken);
                 return;
             }
             catch (Exception pull) when (pull is StrataException or HttpRequestException or IOException)
@@ -265,6 +316,18 @@ internal static class RunCommand
                 throw new StrataException(ErrorKind.NotFound, $"{e.Message}, and it cannot be pulled: {pull.Message}", pull) { Hint = e.Hint };
             }
         }
-        await context.Engine.PullAsync(ImageReference.Parse(image), cancellationToken: cancellationToken);
+        await PullAsync(context, image, platform, cancellationToken);
+    }
+
+    private static async Task PullAsync(CommandContext context, string image, string? platform, CancellationToken cancellationToken)
+        => await context.Engine.PullAsync(ImageReference.Parse(image), platform is null ? null : new PullOptions { Platform = Oci.Platform.Parse(platform) }, cancellationToken);
+
+    private static async Task CheckPlatformAsync(CommandContext context, string image, string platform, CancellationToken cancellationToken)
+    {
+        Platform wanted = Oci.Platform.Parse(platform), found = (await context.Engine.ResolveImageAsync(image, cancellationToken)).Config.Platform;
+        if (found.Os != wanted.Os || found.Architecture != wanted.Architecture || (wanted.Variant is not null && found.Variant != wanted.Variant))
+        {
+            throw new StrataException(ErrorKind.NotFound, $"{image}: what is here is for {found}, not for {platform}");
+        }
     }
 }

@@ -11,7 +11,8 @@ internal static class StartCommand
         Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
         Option<bool> attach = Options.Flag("--attach", "pass its output on, and end with its exit code", "-a");
         Option<bool> input = Options.Flag("--interactive", "pass our input on", "-i");
-        var command = new Command("start") { names, attach, input };
+        Option<string?> keys = Options.Value("--detach-keys", "KEYS", "the keys that leave it (ctrl-p,ctrl-q)");
+        var command = new Command("start") { names, attach, input, keys };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string[] all = parsed.GetValue(names);
@@ -29,7 +30,7 @@ internal static class StartCommand
                 throw new StrataException(ErrorKind.Invalid, "only one container can be attached to at a time");
             }
             ContainerRecord record = context.Engine.GetContainer(all[0]).Record;
-            return await RunCommand.ForegroundAsync(context, parsed.GetValue(input) && record.Input, record.Terminal, (streams, started) => context.Engine.StartContainerAsync(all[0], streams, started, cancellationToken));
+            return await RunCommand.ForegroundAsync(context, new Foreground(parsed.GetValue(input) && record.Input, record.Terminal) { DetachKeys = DetachKeys.Parse(parsed.GetValue(keys) ?? record.Life.DetachKeys) }, (streams, started) => context.Engine.StartContainerAsync(all[0], streams, started, cancellationToken));
         });
         return command;
     }

@@ -10,9 +10,11 @@ internal static class StopCommand
     internal static Command Create(CommandContext context)
     {
         Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
-        Option<int> time = Options.Number("--time", "SECONDS", "seconds before it is killed", 10, "-t");
-        var command = new Command("stop") { names, time };
-        command.SetAction((parsed, cancellationToken) => EachAsync(context, parsed.GetValue(names), async name => await context.Engine.StopContainerAsync(name, TimeSpan.FromSeconds(parsed.GetValue(time)), cancellationToken)));
+        Option<string?> time = Options.Value("--time", "SECONDS", "seconds before it is killed (10, or what it was created with); -1: wait for ever", "-t", "--timeout");
+        Option<string?> signal = Options.Value("--signal", "SIGNAL", "the signal that asks it to stop", "-s");
+        var command = new Command("stop") { names, time, signal };
+        command.SetAction((parsed, cancellationToken) => PauseCommand.EachAsync(context, "stop", parsed.GetValue(names), async name
+            => await context.Engine.StopContainerAsync(name, Patience(parsed.GetValue(time)), parsed.GetValue(signal) is { } text ? Signals.Parse(text) : null, cancellationToken)));
         return command;
     }
 
@@ -21,7 +23,7 @@ internal static class StopCommand
         Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
         Option<string?> signal = Options.Value("--signal", "SIGNAL", "KILL where not said", "-s");
         var command = new Command("kill") { names, signal };
-        command.SetAction((parsed, _) => EachAsync(context, parsed.GetValue(names), name =>
+        command.SetAction((parsed, _) => PauseCommand.EachAsync(context, "kill", parsed.GetValue(names), name =>
         {
             context.Engine.KillContainer(name, Signals.Parse(parsed.GetValue(signal) ?? "KILL"));
             return Task.CompletedTask;
@@ -45,13 +47,8 @@ internal static class StopCommand
         return command;
     }
 
-    private static async Task<int> EachAsync(CommandContext context, string[] names, Func<string, Task> action)
-    {
-        foreach (string name in names)
-        {
-            await action(name);
-            context.Out.WriteLine(name);
-        }
-        return 0;
-    }
+    /// <summary>Seconds; below zero: without end; null: what the container was created with.</summary>
+    internal static TimeSpan? Patience(string? seconds) => seconds is null ? null
+        : int.TryParse(seconds, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int count) ? TimeSpan.FromSeconds(count)
+        : throw new StrataException(ErrorKind.Invalid, $"--time {seconds}: not a number of seconds");
 }

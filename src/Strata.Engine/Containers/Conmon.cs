@@ -15,7 +15,7 @@ namespace Strata.Containers;
 /// BUNDLE/exits/ID, PERSIST/exit    the exit code in decimal, written when the container's process is gone
 /// </code>
 /// </summary>
-public sealed class Conmon
+public sealed partial class Conmon
 {
     private const int FirstHeld = 4; // behind the pipe of _OCI_SYNCPIPE
 
@@ -47,40 +47,63 @@ public sealed class Conmon
 
     /// <summary>
     /// Starts conmon for a bundle whose config.json is written. Called inside a private mount namespace, which conmon and the container then hold.
-    /// It keeps the descriptors of <paramref name="held"/> open as long as it lives; the container gets none of them.
+    /// It keeps the descriptors it is given open as long as it lives; the container gets none of them.
     /// </summary>
-    internal ConmonProcess Start(OciRuntime runtime, string containerId, string bundle, string persistent, string logFile, bool terminal, bool input, IReadOnlyList<System.Runtime.InteropServices.SafeHandle> held)
+    internal ConmonProcess Start(OciRuntime runtime, ConmonStart start)
     {
-        string exits = Path.Combine(bundle, "exits");
+        string exits = Path.Combine(start.Bundle, "exits");
         Directory.CreateDirectory(exits);
+        List<string> arguments =
+        [
+            .. Common(runtime, start), "--container-pidfile", ContainerPidFile(start.Bundle), "--exit-dir", exits, "--log-path", "k8s-file:" + start.LogFile, "--no-sync-log",
+        ];
+        if (start.LeaveInputOpen)
+        {
+            arguments.Add("--leave-stdin-open");
+        }
+        if (start.ExitCommand is { } command)
+        {
+            AddExitCommand(arguments, command);
+        }
         (SafeFileHandle read, SafeFileHandle write) = Pipes.Create();
         using (write)
         {
-            List<string> arguments =
-            [
-                "--cid", containerId, "--cuuid", containerId, "--name", containerId, "--runtime", runtime.Program, "--bundle", bundle, "--full-attach",
-                "--container-pidfile", ContainerPidFile(bundle), "--exit-dir", exits, "--persist-dir", persistent, "--log-path", "k8s-file:" + logFile,
-                "--log-level", "error", "--no-sync-log", "--sync", .. runtime.GlobalArguments.SelectMany(a => (string[])["--runtime-arg", a]),
-            ];
-            if (terminal)
-            {
-                arguments.Add("--terminal");
-            }
-            if (input)
-            {
-                arguments.Add("--stdin");
-            }
             ChildProcess process = ChildProcess.Start(new ChildStart
             {
                 Program = Program,
                 Arguments = arguments,
-                Environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "_OCI_SYNCPIPE=3"],
-                WorkingDirectory = bundle,
-                Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle>(held.Select((h, i) => KeyValuePair.Create(FirstHeld + i, h))) { [3] = write },
+                Environment = start.ExitCommand is null ? s_environment : WithRuntimeOfOurs(),
+                WorkingDirectory = start.Bundle,
+                Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle>(start.Held.Select((h, i) => KeyValuePair.Create(FirstHeld + i, h))) { [3] = write },
                 NewSession = true,
             });
             return new ConmonProcess(process, read);
         }
+    }
+
+    private static readonly string[] s_environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "_OCI_SYNCPIPE=3"];
+
+    private static List<string> Common(OciRuntime runtime, ConmonStart start)
+    {
+        List<string> arguments =
+        [
+            "--cid", start.ContainerId, "--cuuid", start.ContainerId, "--name", start.ContainerId, "--runtime", runtime.Program, "--bundle", start.Bundle, "--full-attach",
+            "--persist-dir", start.Persistent, "--log-level", "error", "--sync",
+        ];
+        foreach (string argument in runtime.GlobalArguments)
+        {
+            arguments.Add("--runtime-arg");
+            arguments.Add(argument);
+        }
+        if (start.Terminal)
+        {
+            arguments.Add("--terminal");
+        }
+        if (start.Input)
+        {
+            arguments.Add("--stdin");
+        }
+        return arguments;
     }
 
     /// <summary>The exit code in a container's persistent directory and when it was written, or null where the container did not end (or was not watched when it did).</summary>

@@ -5,7 +5,7 @@ using Strata.Oci;
 namespace Strata.Containers;
 
 /// <summary>The fields of a container's records.</summary>
-internal static class ContainerFields
+internal static partial class ContainerFields
 {
     internal static ContainerRecord Read(JsonFields o) => new()
     {
@@ -29,6 +29,7 @@ internal static class ContainerFields
         Config = DocumentFields.ReadContainerConfig(o.Object("config")),
         Isolation = ReadIsolation(o.Object("isolation")),
         Networking = o.MaybeObject("networking") is { } networking ? NetworkFields.ReadOptions(networking) : new NetworkOptions(),
+        Life = o.MaybeObject("life") is { } life ? ReadLife(life) : new LifeOptions(),
     };
 
     internal static void Write(Utf8JsonWriter writer, ContainerRecord record)
@@ -53,6 +54,7 @@ internal static class ContainerFields
         writer.Object("config", record.Config, DocumentFields.Write);
         writer.Object("isolation", record.Isolation, Write);
         writer.Object("networking", record.Networking, NetworkFields.Write);
+        writer.Object("life", record.Life, Write);
     }
 
     private static ContainerMount ReadMount(JsonFields o) => new(ReadKind(o), o.String("source"), o.String("target"), o.Strings("options"))
@@ -73,7 +75,7 @@ internal static class ContainerFields
         writer.Field("isFile", mount.IsFile);
     }
 
-    private static IsolationOptions ReadIsolation(JsonFields o) => new()
+    private static IsolationOptions ReadIsolation(JsonFields o) => ReadLimits(o, new IsolationOptions
     {
         Capabilities = o.Strings("capabilities"),
         NoNewPrivileges = o.MaybeBool("noNewPrivileges") ?? false,
@@ -85,7 +87,7 @@ internal static class ContainerFields
         MemoryLimit = o.MaybeInt64("memoryLimit"),
         MilliCpus = o.MaybeInt64("milliCpus"),
         SharedMemoryBytes = o.Int64("sharedMemoryBytes"),
-    };
+    });
 
     private static void Write(Utf8JsonWriter writer, IsolationOptions isolation)
     {
@@ -99,6 +101,7 @@ internal static class ContainerFields
         writer.Field("memoryLimit", isolation.MemoryLimit);
         writer.Field("milliCpus", isolation.MilliCpus);
         writer.Field("sharedMemoryBytes", isolation.SharedMemoryBytes);
+        WriteLimits(writer, isolation);
     }
 
     internal static ContainerStart ReadStart(JsonFields o)

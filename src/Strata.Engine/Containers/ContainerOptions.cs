@@ -6,7 +6,7 @@ using Strata.Oci;
 namespace Strata.Containers;
 
 /// <summary>What a person can say about a container to be made; what is not said comes from the image.</summary>
-public sealed record ContainerOptions
+public sealed partial record ContainerOptions
 {
     /// <summary>The image, as typed.</summary>
     public required string Image { get; init; }
@@ -84,6 +84,7 @@ internal static class ContainerPlan
             Config = Merge(options, config),
             Isolation = options.Isolation,
             Networking = NetworkPlan.Resolve(options, config),
+            Life = options.Life,
         };
     }
 
@@ -97,6 +98,7 @@ internal static class ContainerPlan
         Labels = options.Labels.IsEmpty ? config.Labels : (config.Labels ?? ImmutableSortedDictionary<string, string>.Empty).SetItems(options.Labels),
         StopSignal = options.StopSignal ?? config.StopSignal,
         ExposedPorts = NetworkPlan.Exposed(options, config),
+        Healthcheck = options.Health is { } health ? HealthPlan.Merge(config.Healthcheck, health) : config.Healthcheck,
     };
 
     /// <summary>Refuses an image that asks for a newer kernel.</summary>

@@ -5,7 +5,7 @@ using Strata.Oci;
 namespace Strata.Containers;
 
 /// <summary>A container as it was created: containers/ID/container.json. It never changes; what happens to the container is written beside it.</summary>
-public sealed record ContainerRecord
+public sealed partial record ContainerRecord
 {
     /// <summary>64 hex digits.</summary>
     public required string Id { get; init; }
@@ -109,6 +109,8 @@ public sealed record ContainerState(ContainerStatus Status)
     public int? Pid { get; init; }
     /// <summary>The last start.</summary>
     public DateTimeOffset? StartedAt { get; init; }
+    /// <summary>Whether its processes are held where they are.</summary>
+    public bool IsPaused { get; init; }
     /// <summary>The last end, where it is known.</summary>
     public DateTimeOffset? FinishedAt { get; init; }
 }

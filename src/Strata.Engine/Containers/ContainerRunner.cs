@@ -6,7 +6,7 @@ using Strata.Snapshots;
 namespace Strata.Containers;
 
 /// <summary>Starts containers. The caller holds the container's lock.</summary>
-internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime, Conmon conmon, ContainerStore store, Volumes volumes, ContainerNetworks networks, TimeProvider time)
+internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime, Conmon conmon, ContainerStore store, Volumes volumes, ContainerNetworks networks, TimeProvider time, IReadOnlyList<string>? exitCommand)
 {
     /// <summary>What a container's snapshot needs to have, for the mounts of this container.</summary>
     public static IReadOnlyList<MountPoint> MountPoints(ContainerRecord record) =>
@@ -23,6 +23,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
     /// <exception cref="ContainerStartException">It could not be started; nothing of it is left but the container itself, as it was.</exception>
     public async ValueTask<ContainerSession> StartAsync(ContainerRecord record, ActiveSnapshot snapshot, ContainerStreams? streams, CancellationToken cancellationToken)
     {
+        IReadOnlyList<string>? atEnd = exitCommand is not null && (streams is null || record.Life.Restart.Kind != RestartKind.No) ? [.. exitCommand, record.Id] : null;
         store.ForgetRun(record.Id);
         string bundle = runtime.Layout.CreateBundle(record.Id);
         using StartingNetwork network = await networks.BeginAsync(record, cancellationToken).ConfigureAwait(false);
@@ -30,7 +31,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         AttachedStreams? attached = null;
         try
         {
-            monitor = Mounts.RunInPrivateNamespace(() => StartMonitor(record, snapshot, bundle, streams, network));
+            monitor = Mounts.RunInPrivateNamespace(() => StartMonitor(record, snapshot, bundle, streams, network, atEnd));
             int pid = await monitor.ReadCreatedAsync(record.Arguments[0], cancellationToken).ConfigureAwait(false);
             await network.Ready.ConfigureAwait(false);
             if (streams is not null)
@@ -40,7 +41,8 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
             var start = new ContainerStart(LiveProcess.BootId, monitor.Process.Id, LiveProcess.TryGetStart(monitor.Process.Id) ?? 0, pid, LiveProcess.TryGetStart(pid) ?? 0, time.GetUtcNow());
             store.WriteStart(record.Id, start);
             await runtime.StartAsync(record.Id, cancellationToken).ConfigureAwait(false);
-            return new ContainerSession(record, start, bundle, store.DirectoryOf(record.Id), monitor, attached);
+            store.Note("start", record);
+            return new ContainerSession(record, start, bundle, store.DirectoryOf(record.Id), monitor, attached) { KeepsMonitor = atEnd is not null };
         }
         catch
         {
@@ -57,7 +59,10 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         await runtime.DeleteAsync(id, cancellationToken).ConfigureAwait(false);
         await networks.DownAsync(id, cancellationToken).ConfigureAwait(false);
         FileSystems.RemoveTree(runtime.Layout.Bundle(id));
+        runtime.Layout.RemoveExecs(id);
     }
+
+    private static bool JoinsOthers(IsolationOptions isolation) => isolation is { PidMode: not null } or { IpcMode: not null };
 
     private async ValueTask AbandonAsync(ContainerRecord record, ConmonProcess? monitor)
     {
@@ -73,12 +78,16 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         store.ForgetRun(record.Id);
     }
 
-    private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams, StartingNetwork network)
+    private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams, StartingNetwork network, IReadOnlyList<string>? atEnd)
     {
         string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
         using (RootedDirectory root = RootedDirectory.Open(rootPath))
         {
             ResolvedUser user = UserLookup.Resolve(record.User, root);
+            if (!record.Life.Groups.IsEmpty)
+            {
+                user = UserLookup.AddGroups(user, record.Life.Groups, root);
+            }
             string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, record.WorkingDirectory);
             foreach (ContainerMount mount in record.Mounts.Where(m => m.Kind == ContainerMountKind.Volume))
             {
@@ -88,15 +97,26 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
                     volumes.CopyUp(mount.Source, root, mount.Target);
                 }
             }
+            ImmutableArray<string> arguments = record.Life.Init ? InitProcess.Wrap(record.Arguments) : record.Arguments;
             ImmutableArray<SpecMount> files = network.FilesOf is { } other ? ContainerFiles.Share(bundle, record.Hostname, runtime.Layout.Bundle(other)) : ContainerFiles.Write(bundle, record.Hostname, network.Hosts, network.Resolv);
-            ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes.PathOf))];
-            var process = new ProcessSpec(record.Arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
+            ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes.PathOf)), .. record.Life.Init ? InitProcess.Mounts() : []];
+            var process = new ProcessSpec(arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
             {
                 Terminal = record.Terminal,
                 TerminalSize = streams?.TerminalSize,
             };
-            Bundle.WriteSpec(bundle, RuntimeSpec.Create(rootPath, record.Hostname, process, record.Isolation with { NetworkPath = network.NamespacePath }, mounts, OciRuntime.CgroupOf(record.Id), HostCgroups.Read()));
+            IsolationOptions isolation = (JoinsOthers(record.Isolation) ? NamespacePaths.Resolve(record.Isolation, store) : record.Isolation) with { NetworkPath = network.NamespacePath };
+            RuntimeSpecDocument spec = RuntimeSpec.Create(rootPath, record.Hostname, process, isolation, mounts, record.Cgroup, HostCgroups.Read());
+            Bundle.WriteSpec(bundle, record.Life.Annotations.IsEmpty ? spec : spec with { Annotations = record.Life.Annotations.SetItems(spec.Annotations ?? record.Life.Annotations) });
         }
-        return conmon.Start(runtime, record.Id, bundle, store.DirectoryOf(record.Id), store.LogOf(record.Id), record.Terminal, record.Input, network.Ports?.Handles ?? []);
+        return conmon.Start(runtime, new ConmonStart(record.Id, bundle, store.DirectoryOf(record.Id))
+        {
+            LogFile = store.LogOf(record.Id),
+            Terminal = record.Terminal,
+            Input = record.Input,
+            LeaveInputOpen = record.Input && (streams is null || record.Terminal),
+            ExitCommand = atEnd,
+            Held = network.Ports?.Handles ?? [],
+        });
     }
 }

@@ -10,9 +10,11 @@ public sealed record ContainerStreams(Stream? Input, Stream Output, Stream Error
 {
     /// <summary>Rows and columns its terminal starts with.</summary>
     public (int Rows, int Columns)? TerminalSize { get; init; }
+    /// <summary>Typed, they leave the container without ending it; none where null.</summary>
+    public DetachKeys? DetachKeys { get; init; }
 }
 
-/// <summary>A container that this process started and can talk to.</summary>
+/// <summary>A container, or a further process in one, that this process has its streams with.</summary>
 public sealed class ContainerSession : IDisposable
 {
     private const int Kill = 9, PipeExit = 128 + 13;
@@ -20,14 +22,19 @@ public sealed class ContainerSession : IDisposable
     private readonly ContainerStart _start;
     private readonly string _bundle;
     private readonly string _persistent;
-    private readonly ConmonProcess _monitor;
+    private readonly ConmonProcess? _monitor;
     private readonly AttachedStreams? _attached;
 
-    internal ContainerSession(ContainerRecord record, ContainerStart start, string bundle, string persistent, ConmonProcess monitor, AttachedStreams? attached)
+    internal ContainerSession(ContainerRecord record, ContainerStart start, string bundle, string persistent, ConmonProcess? monitor, AttachedStreams? attached)
         => (Record, _start, _bundle, _persistent, _monitor, _attached) = (record, start, bundle, persistent, monitor, attached);
 
     /// <summary>What runs.</summary>
     public ContainerRecord Record { get; }
+
+    /// <summary>Whether the detach keys were typed: then it runs on, and <see cref="WaitAsync"/> gave 0.</summary>
+    public bool IsDetached { get; private set; }
+
+    internal string Bundle => _bundle;
 
     /// <summary>Changes the size of its terminal.</summary>
     public void Resize(int rows, int columns) => Conmon.Resize(_bundle, rows, columns);
@@ -45,7 +52,13 @@ public sealed class ContainerSession : IDisposable
         bool passedOn = true;
         if (_attached is not null)
         {
-            passedOn = await _attached.Completion.WaitAsync(cancellationToken).ConfigureAwait(false);
+            AttachEnd end = await _attached.Completion.WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (end == AttachEnd.Detached)
+            {
+                IsDetached = true;
+                return 0;
+            }
+            passedOn = end == AttachEnd.Closed;
             if (!passedOn)
             {
                 // The monitor may be in the middle of a write to us: closing the socket lets it go on, and see that its container is gone.
@@ -53,7 +66,18 @@ public sealed class ContainerSession : IDisposable
                 _attached.Dispose();
             }
         }
-        await _monitor.Process.WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (_monitor is null)
+        {
+            return await WaitForExitFileAsync(cancellationToken).ConfigureAwait(false);
+        }
+        if (!KeepsMonitor)
+        {
+            await _monitor.Process.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        else
+        {
+            await WaitForEndAsync(cancellationToken).ConfigureAwait(false);
+        }
         if (Conmon.TryReadExit(_persistent) is (int code, _))
         {
             return passedOn ? code : PipeExit;
@@ -62,12 +86,42 @@ public sealed class ContainerSession : IDisposable
         throw new ContainerStartException(125, $"container {Record.ShortId}: its monitor (conmon) was killed; the container was killed too");
     }
 
+    /// <summary>Whether its monitor has more to do when the container is over, which is not waited for.</summary>
+    internal bool KeepsMonitor { get; init; }
+
+    // The exit code is there before the monitor ends: it may have a command to run then.
+    private async ValueTask WaitForEndAsync(CancellationToken cancellationToken)
+    {
+        await LiveProcess.WaitAsync(_start.Pid, _start.PidStarted, cancellationToken).ConfigureAwait(false);
+        while (Conmon.TryReadExit(_persistent) is null && LiveProcess.IsSame(_start.MonitorPid, _start.MonitorStarted))
+        {
+            await Task.Delay(1, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask<int> WaitForExitFileAsync(CancellationToken cancellationToken)
+    {
+        await WaitForEndAsync(cancellationToken).ConfigureAwait(false);
+        return Conmon.TryReadExit(_persistent) is (int code, _) ? code : throw new ContainerStartException(125, $"container {Record.ShortId}: it is over, and nobody knows how");
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
         _attached?.Dispose();
-        _monitor.Dispose();
+        _monitor?.Dispose();
     }
+}
+
+/// <summary>How an attachment ended.</summary>
+internal enum AttachEnd
+{
+    /// <summary>The container closed its side, and all was written.</summary>
+    Closed,
+    /// <summary>A stream of ours was closed before.</summary>
+    ReaderGone,
+    /// <summary>The detach keys were typed.</summary>
+    Detached,
 }
 
 /// <summary>Passes data between a container's attach socket and streams: one thread for each direction, because terminals and pipes block.</summary>
@@ -79,12 +133,12 @@ internal sealed class AttachedStreams : IDisposable
 
     private readonly Socket _socket;
     private readonly ContainerStreams _streams;
-    private readonly TaskCompletionSource<bool> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<AttachEnd> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private AttachedStreams(Socket socket, ContainerStreams streams) => (_socket, _streams) = (socket, streams);
 
-    /// <summary>True when the container closed its side and all was written; false when a stream of ours was closed before.</summary>
-    public Task<bool> Completion => _completion.Task;
+    /// <summary>How it ended, when it has.</summary>
+    public Task<AttachEnd> Completion => _completion.Task;
 
     /// <summary>Connects to conmon.</summary>
     public static AttachedStreams Connect(string path, ContainerStreams streams)
@@ -116,11 +170,11 @@ internal sealed class AttachedStreams : IDisposable
                 target.Write(buffer, 1, length - 1);
                 target.Flush();
             }
-            _completion.TrySetResult(true);
+            _completion.TrySetResult(AttachEnd.Closed);
         }
         catch (IOException)
         {
-            _completion.TrySetResult(false); // EPIPE: who read our output is gone
+            _completion.TrySetResult(AttachEnd.ReaderGone); // EPIPE: who read our output is gone
         }
         catch (InvalidDataException e)
         {
@@ -148,13 +202,29 @@ internal sealed class AttachedStreams : IDisposable
         {
             while (input.Read(buffer) is > 0 and int length)
             {
-                _socket.Send(buffer.AsSpan(0, length));
+                if (_streams.DetachKeys is not { } keys)
+                {
+                    _socket.Send(buffer.AsSpan(0, length));
+                }
+                else if (keys.Filter(buffer.AsSpan(0, length), part => Send(part.Span)))
+                {
+                    _completion.TrySetResult(AttachEnd.Detached);
+                    return;
+                }
             }
             _socket.Shutdown(SocketShutdown.Send); // conmon closes the container's input
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
             // The container is over; nobody wants the rest.
+        }
+    }
+
+    private void Send(ReadOnlySpan<byte> part)
+    {
+        if (part.Length > 0) // an empty message would be the end
+        {
+            _socket.Send(part);
         }
     }
 

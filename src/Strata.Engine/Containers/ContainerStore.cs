@@ -15,10 +15,15 @@ namespace Strata.Containers;
 ///               started.json     who runs it; replaced by each start
 ///               exit             its exit code, by conmon; newer than started.json
 ///               ctr.log          its output
+///               ended            its end was noted in the events
+///               stopped          somebody stopped it: it is not started again by itself
+///               restarts         how often it was started again by itself
+///               health.json      what its health checks found
+/// containers/events.log          what happened, and events.log.1 what happened before
 /// containers/names/NAME          the id
 /// </code>
 /// </summary>
-public sealed class ContainerStore
+public sealed partial class ContainerStore
 {
     private readonly StoreLayout _layout;
     private readonly string _names;
@@ -148,6 +153,15 @@ public sealed class ContainerStore
         }
     }
 
+    /// <summary>Forgets a name of a container that has another one now.</summary>
+    internal void DropName(string name, string id)
+    {
+        if (ReadName(name) == id)
+        {
+            File.Delete(Path.Combine(_names, name));
+        }
+    }
+
     /// <summary>Forgets names whose containers are gone: those of creations that were cut.</summary>
     internal async ValueTask SweepNamesAsync(CancellationToken cancellationToken)
     {
@@ -191,6 +205,7 @@ public sealed class ContainerStore
     {
         File.Delete(Path.Combine(DirectoryOf(id), "started.json"));
         File.Delete(Path.Combine(DirectoryOf(id), Conmon.ExitFile));
+        File.Delete(Path.Combine(DirectoryOf(id), "ended"));
     }
 
     /// <summary>Forgets a container: first its record, then its name and files.</summary>
@@ -281,7 +296,7 @@ public sealed class ContainerStore
         }
         if (alive || (thisBoot && LiveProcess.IsSame(start.MonitorPid, start.MonitorStarted)))
         {
-            return new ContainerState(ContainerStatus.Running) { Pid = start.Pid, StartedAt = start.At };
+            return new ContainerState(ContainerStatus.Running) { Pid = start.Pid, StartedAt = start.At, IsPaused = HostCgroups.IsFrozen(record.Cgroup) };
         }
         return new ContainerState(ContainerStatus.Exited) { StartedAt = start.At };
     }

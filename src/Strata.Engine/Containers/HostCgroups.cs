@@ -4,7 +4,7 @@ using Strata.Linux;
 namespace Strata.Containers;
 
 /// <summary>The cgroup trees of this machine, and what else it gives to containers.</summary>
-public static class HostCgroups
+public static partial class HostCgroups
 {
     private const string Tree = "/sys/fs/cgroup";
     /// <summary>Where a v2 tree is mounted beside v1 trees.</summary>

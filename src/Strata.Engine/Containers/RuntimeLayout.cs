@@ -9,6 +9,7 @@ namespace Strata.Containers;
 /// /run/strata/HASH/            0700; HASH: 16 hex digits of the store root's FNV-1a
 ///   crun/                      the runtime's own state
 ///   ID/                        bundle of a container: config.json, rootfs/, attach, ctl, pid, conmon.pid, exits/ID, hosts, hostname, resolv.conf
+///   exec-ID-EXEC/              a further process in a container: process.json, attach, ctl, pid, exits/ID, exit
 ///   step-KEY/                  bundle of a build step
 /// </code>
 /// </summary>
@@ -41,6 +42,22 @@ public sealed class RuntimeLayout
     public string RuntimeState => Path.Combine(Root, "crun");
     /// <summary>Bundle of a container.</summary>
     public string Bundle(string id) => Path.Combine(Root, id);
+
+    /// <summary>The directory of a further process in a container: its name tells whose it is, and is short enough for a socket's path.</summary>
+    internal string Exec(string containerId, string execId) => Path.Combine(Root, $"exec-{containerId[..16]}-{execId[..16]}");
+
+    /// <summary>Removes what the further processes of a container left.</summary>
+    internal void RemoveExecs(string containerId)
+    {
+        string prefix = $"exec-{containerId[..16]}-";
+        foreach (string name in Linux.FileSystems.TryGetNames(Root) ?? [])
+        {
+            if (name.StartsWith(prefix, StringComparison.Ordinal))
+            {
+                Linux.FileSystems.RemoveTree(Path.Combine(Root, name));
+            }
+        }
+    }
 
     /// <summary>Makes an empty bundle directory with an empty rootfs/; what a dead process left there goes.</summary>
     internal string CreateBundle(string id)

@@ -33,7 +33,7 @@ public sealed record ResolvedUser(uint Uid, uint Gid, ImmutableArray<uint> Group
 }
 
 /// <summary>How far a container is closed off. The default is the hardened one.</summary>
-public sealed record IsolationOptions
+public sealed partial record IsolationOptions
 {
     /// <summary>Capabilities, by full name.</summary>
     public ImmutableArray<string> Capabilities { get; init; } = Containers.Capabilities.Default;
@@ -68,7 +68,7 @@ public sealed record IsolationOptions
 /// <param name="ThermalThrottle">The directories that tell how hot each processor is, and so what neighbours do.</param>
 public sealed record HostLimits(ulong OpenFilesHard, ImmutableArray<string> CgroupControllers, ulong Capabilities, ImmutableArray<string> ThermalThrottle);
 
-/// <summary>Makes config.json. Pure: reads nothing, so that the same input gives the same container.</summary>
+/// <summary>Makes config.json. Pure: reads nothing but the numbers of the devices it is given, so that the same input gives the same container.</summary>
 public static class RuntimeSpec
 {
     /// <summary>Paths that a container must have because something is mounted there.</summary>
@@ -105,37 +105,55 @@ public static class RuntimeSpec
         ArgumentNullException.ThrowIfNull(process);
         ArgumentNullException.ThrowIfNull(isolation);
         ArgumentNullException.ThrowIfNull(host);
-        ImmutableArray<string> capabilities =
-            [.. (isolation.Privileged ? Capabilities.All : isolation.Capabilities).Where(c => (host.Capabilities >> Capabilities.All.IndexOf(c) & 1) != 0)];
+        ImmutableArray<string> capabilities = Given(isolation, host);
         bool filter = isolation.Seccomp && !isolation.Privileged;
-        ulong openFiles = Math.Min(OpenFiles, host.OpenFilesHard);
         return new RuntimeSpecDocument(
-            new SpecProcess(new SpecUser(process.User.Uid, process.User.Gid) { AdditionalGids = process.User.Groups }, process.Arguments, process.Environment, process.WorkingDirectory)
-            {
-                Terminal = process.Terminal,
-                ConsoleSize = process is { Terminal: true, TerminalSize: (int rows, int columns) } ? new SpecConsoleSize(rows, columns) : null,
-                Capabilities = EffectiveFor(process.User, capabilities),
-                Rlimits = isolation.Limits.Any(l => l.Type == OpenFilesName) ? isolation.Limits : [new SpecRlimit(OpenFilesName, openFiles, openFiles), .. isolation.Limits],
-                NoNewPrivileges = isolation.NoNewPrivileges,
-            },
+            CreateProcess(process, isolation, host),
             new SpecRoot(root, isolation.ReadOnlyRoot),
             new SpecLinux(Namespaces(isolation))
             {
                 CgroupsPath = cgroup,
                 Resources = Resources(isolation, host),
                 RootfsPropagation = "private",
+                Sysctl = isolation.Sysctls.IsEmpty ? null : isolation.Sysctls,
+                Devices = isolation.Devices.IsEmpty ? null : HostDevices.ToSpec(isolation.Devices),
                 MaskedPaths = isolation.Privileged ? [] : s_masked.AddRange(host.ThermalThrottle),
                 ReadonlyPaths = isolation.Privileged ? [] : s_readOnly,
-                Seccomp = filter ? SeccompPolicy.ToSpec(capabilities, Architectures()) : null,
+                Seccomp = !filter ? null : isolation.SeccompProfile is { } profile ? SeccompProfile.Read(profile, capabilities, Architectures()) : SeccompPolicy.ToSpec(capabilities, Architectures()),
             })
         {
-            Hostname = hostname,
+            Hostname = isolation.UtsMode is null ? hostname : null,
             Mounts = Mounts(isolation, mounts),
-            Annotations = filter && RuntimeInformation.ProcessArchitecture == Architecture.X64
+            Annotations = filter && isolation.SeccompProfile is null && RuntimeInformation.ProcessArchitecture == Architecture.X64
                 ? ImmutableSortedDictionary<string, string>.Empty.Add("run.oci.seccomp_bpf_data", Convert.ToBase64String(SeccompProgram.Compile(capabilities)))
                 : null,
         };
     }
+
+    /// <summary>The document of one process: the container's first, or a further one beside it, closed off alike.</summary>
+    public static SpecProcess CreateProcess(ProcessSpec process, IsolationOptions isolation, HostLimits host)
+    {
+        ArgumentNullException.ThrowIfNull(process);
+        ArgumentNullException.ThrowIfNull(isolation);
+        ArgumentNullException.ThrowIfNull(host);
+        ulong openFiles = Math.Min(OpenFiles, host.OpenFilesHard);
+        return new SpecProcess(new SpecUser(process.User.Uid, process.User.Gid) { AdditionalGids = process.User.Groups }, process.Arguments, process.Environment, process.WorkingDirectory)
+        {
+            Terminal = process.Terminal,
+            ConsoleSize = process is { Terminal: true, TerminalSize: (int rows, int columns) } ? new SpecConsoleSize(rows, columns) : null,
+            Capabilities = EffectiveFor(process.User, Given(isolation, host)),
+            Rlimits = isolation.Limits.Any(l => l.Type == OpenFilesName) ? isolation.Limits : [new SpecRlimit(OpenFilesName, openFiles, openFiles), .. isolation.Limits],
+            NoNewPrivileges = isolation.NoNewPrivileges,
+            OomScoreAdj = isolation.OomScoreAdj,
+        };
+    }
+
+    // Nobody can give what he does not have.
+    private static ImmutableArray<string> Given(IsolationOptions isolation, HostLimits host)
+        => [.. (isolation.Privileged ? Capabilities.All : isolation.Capabilities).Where(c => (host.Capabilities >> Capabilities.All.IndexOf(c) & 1) != 0)];
+
+    /// <summary>The limits alone, as a running container's can be changed: no devices.</summary>
+    public static SpecResources Limits(IsolationOptions isolation, HostLimits host) => Resources(isolation, host) with { Devices = null };
 
     // Not root: the process starts without capabilities, and gets those of the bounding set from set-user-id programs only.
     private static SpecCapabilities EffectiveFor(ResolvedUser user, ImmutableArray<string> capabilities)
@@ -143,8 +161,26 @@ public static class RuntimeSpec
 
     private static ImmutableArray<SpecNamespace> Namespaces(IsolationOptions isolation)
     {
-        ImmutableArray<SpecNamespace> always = [new("pid"), new("mount"), new("ipc"), new("uts"), new("cgroup")];
-        return isolation.Network == NetworkMode.Host ? always : always.Add(new("network") { Path = isolation.NetworkPath });
+        ImmutableArray<SpecNamespace>.Builder result = ImmutableArray.CreateBuilder<SpecNamespace>();
+        result.Add(new("mount"));
+        Add(result, "pid", isolation.PidMode);
+        Add(result, "ipc", isolation.IpcMode);
+        Add(result, "uts", isolation.UtsMode);
+        Add(result, "cgroup", isolation.CgroupMode);
+        if (isolation.Network != NetworkMode.Host)
+        {
+            result.Add(new("network") { Path = isolation.NetworkPath });
+        }
+        return result.DrainToImmutable();
+    }
+
+    // Null: one of its own. A path: that of somebody else, who runs. Anything else is the host's, which nothing is said of.
+    private static void Add(ImmutableArray<SpecNamespace>.Builder result, string type, string? mode)
+    {
+        if (mode is null or ['/', ..])
+        {
+            result.Add(new(type) { Path = mode });
+        }
     }
 
     private static ImmutableArray<string> Architectures() => RuntimeInformation.ProcessArchitecture switch
@@ -162,11 +198,14 @@ public static class RuntimeSpec
             Devices = host.CgroupControllers.Contains("devices")
                 ? isolation.Privileged
                     ? [new SpecDeviceRule(true, null, null, null, "rwm")]
-                    : [new SpecDeviceRule(false, null, null, null, "rwm"), .. s_mayMake, .. s_devices.Select(d => new SpecDeviceRule(true, d.Type, d.Major, d.Minor, "rwm"))]
+                    : [new SpecDeviceRule(false, null, null, null, "rwm"), .. s_mayMake, .. s_devices.Select(d => new SpecDeviceRule(true, d.Type, d.Major, d.Minor, "rwm")), .. isolation.Devices.IsEmpty ? [] : HostDevices.Rules(isolation.Devices)]
                 : null,
             Pids = isolation.PidsLimit is { } pids && host.CgroupControllers.Contains("pids") ? new SpecPids(pids) : null,
-            Memory = isolation.MemoryLimit is { } memory ? new SpecMemory(memory, null) : null,
-            Cpu = isolation.MilliCpus is { } cpus ? new SpecCpu(null, cpus * (long)period / 1000, period) : null,
+            Memory = isolation.MemoryLimit is null && isolation.MemorySwap is null && isolation.MemoryReservation is null ? null
+                : new SpecMemory(isolation.MemoryLimit, isolation.MemorySwap) { Reservation = isolation.MemoryReservation },
+            Cpu = isolation.MilliCpus is null && isolation.CpuShares is null && isolation.CpusetCpus is null && isolation.CpusetMems is null ? null
+                : new SpecCpu(isolation.CpuShares, isolation.MilliCpus * (long)period / 1000, isolation.MilliCpus is null ? null : period) { Cpus = isolation.CpusetCpus, Mems = isolation.CpusetMems },
+            BlockIoWeight = isolation.BlkioWeight,
         };
     }
 

@@ -43,6 +43,7 @@ public sealed record SpecMount(string Destination, string Type, string Source, I
 
 public sealed record SpecLinux(ImmutableArray<SpecNamespace> Namespaces)
 {
+    public ImmutableSortedDictionary<string, string>? Sysctl { get; init; }
     public SpecResources? Resources { get; init; }
     public string? CgroupsPath { get; init; }
     public ImmutableArray<SpecDevice>? Devices { get; init; }
@@ -63,13 +64,21 @@ public sealed record SpecResources
     public SpecPids? Pids { get; init; }
     public SpecMemory? Memory { get; init; }
     public SpecCpu? Cpu { get; init; }
+    public int? BlockIoWeight { get; init; }
 }
 
 public sealed record SpecPids(long Limit);
 
-public sealed record SpecMemory(long? Limit, long? Swap);
+public sealed record SpecMemory(long? Limit, long? Swap)
+{
+    public long? Reservation { get; init; }
+}
 
-public sealed record SpecCpu(ulong? Shares, long? Quota, ulong? Period);
+public sealed record SpecCpu(ulong? Shares, long? Quota, ulong? Period)
+{
+    public string? Cpus { get; init; }
+    public string? Mems { get; init; }
+}
 
 public sealed record SpecDeviceRule(bool Allow, string? Type, long? Major, long? Minor, string Access);
 

@@ -9,6 +9,12 @@ public static class RuntimeSpecJson
     /// <summary>The bytes of config.json.</summary>
     public static byte[] Serialize(RuntimeSpecDocument spec) => JsonFieldsWriter.Serialize(spec, Write);
 
+    /// <summary>The bytes of a process alone: what <c>exec --process</c> of a runtime takes.</summary>
+    public static byte[] Serialize(SpecProcess process) => JsonFieldsWriter.Serialize(process, Write);
+
+    /// <summary>The bytes of limits alone: what <c>update --resources</c> of a runtime takes.</summary>
+    public static byte[] Serialize(SpecResources limits) => JsonFieldsWriter.Serialize(limits, Write);
+
     private static void Write(Utf8JsonWriter writer, RuntimeSpecDocument spec)
     {
         writer.Field("ociVersion", spec.OciVersion);
@@ -86,6 +92,7 @@ public static class RuntimeSpecJson
             w.Field("type", space.Type);
             w.Field("path", space.Path);
         });
+        writer.Field("sysctl", linux.Sysctl);
         writer.Object("resources", linux.Resources, Write);
         writer.Field("cgroupsPath", linux.CgroupsPath);
         if (linux.Devices is { } devices)
@@ -116,13 +123,22 @@ public static class RuntimeSpecJson
         {
             w.Field("limit", memory.Limit);
             w.Field("swap", memory.Swap);
+            w.Field("reservation", memory.Reservation);
         });
         writer.Object("cpu", resources.Cpu, (w, cpu) =>
         {
             w.Field("shares", cpu.Shares);
             w.Field("quota", cpu.Quota);
             w.Field("period", cpu.Period);
+            w.Field("cpus", cpu.Cpus);
+            w.Field("mems", cpu.Mems);
         });
+        if (resources.BlockIoWeight is { } weight)
+        {
+            writer.WriteStartObject("blockIO");
+            writer.Field("weight", (long)weight);
+            writer.WriteEndObject();
+        }
     }
 
     private static void Write(Utf8JsonWriter writer, SpecDevice device)

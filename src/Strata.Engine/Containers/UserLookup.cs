@@ -10,7 +10,7 @@ namespace Strata.Containers;
 /// Resolves what USER says (<c>user</c>, <c>user:group</c>, names or numbers) by the image's own /etc/passwd and /etc/group. Those files are
 /// the image author's: only regular files inside the root are read, at most 1 MiB of each, and a FIFO there is not waited for.
 /// </summary>
-public static class UserLookup
+public static partial class UserLookup
 {
     private const int MaxFileBytes = 1 << 20;
     // setuid(2) takes -1 for "leave it"; the upper half is refused because many tools read it as negative.
