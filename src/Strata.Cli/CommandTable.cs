@@ -82,7 +82,7 @@ internal static class CommandTable
         "rename" => new(name, PauseCommand.CreateRename, "Give a container another name", "strata rename box crate") { Group = "Containers" },
         "update" => new(name, UpdateCommand.Create, "Change the limits of containers", "strata update --memory 1g --cpus 2 box", "strata update --restart always box") { Group = "Containers" },
         "cp" => new(name, CopyFilesCommand.Create, "Copy files between a container and here", "strata cp box:/etc/hosts .", "strata cp -a ./site box:/srv", "strata cp box:/var/log - | tar t") { Group = "Containers" },
-        "container" => new(name, ContainerCommand.Create, "Remove stopped containers; start them at boot", "strata container prune", "strata container units", "strata container boot") { Group = "Containers" },
+        "container" => new(name, ContainerCommand.Create, "Remove stopped containers; start them at boot", "strata container prune", "strata container units", "strata container boot", "strata container cleanup --wait ID", "strata container health") { Group = "Containers" },
         "stop" => new(name, StopCommand.Create, "Stop a running container", "strata stop box", "strata stop -t 2 box") { Group = "Containers" },
         "kill" => new(name, StopCommand.CreateKill, "Send a signal to a running container", "strata kill -s HUP box") { Group = "Containers" },
         "wait" => new(name, StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },

@@ -1,4 +1,5 @@
 using Strata.Containers;
+using Strata.Images;
 using Strata.Layers;
 using Strata.Linux;
 using Strata.Snapshots;

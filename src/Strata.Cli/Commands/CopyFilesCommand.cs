@@ -1,5 +1,5 @@
 using Strata.Cli.Syntax;
-using Strata.Containers;
+using Strata.Images;
 using Strata.Linux;
 
 namespace Strata.Cli.Commands;

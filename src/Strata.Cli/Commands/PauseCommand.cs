@@ -16,7 +16,7 @@ internal static class PauseCommand
     internal static Command CreateRestart(CommandContext context)
     {
         Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
-        Option<string?> time = Options.Value("--time", "SECONDS", "seconds before it is killed; -1: wait for ever", "-t", "--timeout");
+        Option<int> time = Options.Number("--time", "SECONDS", "seconds before it is killed; -1: wait for ever", StopCommand.NotSaid, "-t", "--timeout");
         Option<string?> signal = Options.Value("--signal", "SIGNAL", "the signal that asks it to stop", "-s");
         var command = new Command("restart") { names, time, signal };
         command.SetAction((parsed, cancellationToken) => EachAsync(context, "restart", parsed.GetValue(names), async name

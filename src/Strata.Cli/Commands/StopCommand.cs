@@ -7,10 +7,13 @@ namespace Strata.Cli.Commands;
 /// <summary><c>strata stop</c>, <c>kill</c> and <c>wait</c>.</summary>
 internal static class StopCommand
 {
+    /// <summary>No number of seconds that anybody says.</summary>
+    internal const int NotSaid = int.MinValue;
+
     internal static Command Create(CommandContext context)
     {
         Argument<string[]> names = Options.Many("CONTAINER", "names or IDs");
-        Option<string?> time = Options.Value("--time", "SECONDS", "seconds before it is killed (10, or what it was created with); -1: wait for ever", "-t", "--timeout");
+        Option<int> time = Options.Number("--time", "SECONDS", "seconds before it is killed (10, or what it was created with); -1: wait for ever", NotSaid, "-t", "--timeout");
         Option<string?> signal = Options.Value("--signal", "SIGNAL", "the signal that asks it to stop", "-s");
         var command = new Command("stop") { names, time, signal };
         command.SetAction((parsed, cancellationToken) => PauseCommand.EachAsync(context, "stop", parsed.GetValue(names), async name
@@ -48,7 +51,5 @@ internal static class StopCommand
     }
 
     /// <summary>Seconds; below zero: without end; null: what the container was created with.</summary>
-    internal static TimeSpan? Patience(string? seconds) => seconds is null ? null
-        : int.TryParse(seconds, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int count) ? TimeSpan.FromSeconds(count)
-        : throw new StrataException(ErrorKind.Invalid, $"--time {seconds}: not a number of seconds");
+    internal static TimeSpan? Patience(int seconds) => seconds == NotSaid ? null : TimeSpan.FromSeconds(seconds);
 }

@@ -162,8 +162,8 @@ public static class RuntimeSpec
     private static ImmutableArray<SpecNamespace> Namespaces(IsolationOptions isolation)
     {
         ImmutableArray<SpecNamespace>.Builder result = ImmutableArray.CreateBuilder<SpecNamespace>();
-        result.Add(new("mount"));
         Add(result, "pid", isolation.PidMode);
+        result.Add(new("mount"));
         Add(result, "ipc", isolation.IpcMode);
         Add(result, "uts", isolation.UtsMode);
         Add(result, "cgroup", isolation.CgroupMode);

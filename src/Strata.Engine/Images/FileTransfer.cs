@@ -4,7 +4,7 @@ using Strata.Layers;
 using Strata.Linux;
 using Strata.Snapshots;
 
-namespace Strata.Containers;
+namespace Strata.Images;
 
 /// <summary>How files are copied between a container and the host.</summary>
 public sealed record CopyFilesOptions
