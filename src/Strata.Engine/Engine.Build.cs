@@ -210,6 +210,8 @@ public sealed record BuildRequest
 /// <param name="ImageId">Its config's digest: Docker's image ID. Of several platforms: the first one's.</param>
 public sealed record BuildResult(Descriptor Manifest, Digest ImageId)
 {
+    /// <summary>Whether it was built for several platforms.</summary>
+    public bool IsIndex => MediaTypes.IsIndex(Manifest.MediaType);
     /// <summary>Where a second build differed first; null where it did not, or was not asked for.</summary>
     public string? Difference { get; init; }
     /// <summary>The Dockerfile's name.</summary>

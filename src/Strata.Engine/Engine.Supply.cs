@@ -40,7 +40,7 @@ public sealed partial class Engine
             }
             if (supply.Provenance)
             {
-                byte[] statement = ProvenanceStatement.Write(names, image, FactsOf(request, result, ledger, started), s_tool);
+                byte[] statement = ProvenanceStatement.Write(names, image, FactsOf(request, result, image.Platform, ledger, started), s_tool);
                 ImmutableSortedDictionary<string, string> annotations = ImmutableSortedDictionary<string, string>.Empty.Add("in-toto.io/predicate-type", ProvenanceStatement.PredicateType);
                 await Referrers.AttachAsync(Content, image, ProvenanceStatement.MediaType, statement, annotations, cancellationToken).ConfigureAwait(false);
             }
@@ -95,10 +95,10 @@ public sealed partial class Engine
         return difference;
     }
 
-    private BuildFacts FactsOf(BuildRequest request, BuildResult result, SourceLedger ledger, DateTimeOffset started)
+    private BuildFacts FactsOf(BuildRequest request, BuildResult result, Platform? platform, SourceLedger ledger, DateTimeOffset started)
         => new()
         {
-            FileName = result.DockerfileName, FileDigest = result.DockerfileDigest, Platform = request.Options.Platform, Target = request.Options.Target, Arguments = request.Options.Arguments,
+            FileName = result.DockerfileName, FileDigest = result.DockerfileDigest, Platform = platform ?? request.Options.Platform, Target = request.Options.Target, Arguments = request.Options.Arguments,
             Sources = ledger.Sources, Started = started, Finished = request.SourceDateEpoch ?? _options.Time.GetUtcNow(),
         };
 

@@ -44,7 +44,7 @@ internal sealed class BuildCommand
     private readonly Option<string[]> _cacheTo = Options.Values("--cache-to", "type=…", "bring the cache to type=registry,ref=NAME, type=local,dest=FOLDER or type=inline; mode=min|max, mounts=SIZE|off");
     private readonly Option<string[]> _cacheFrom = Options.Values("--cache-from", "NAME|type=…", "use a cache of type=registry,ref=NAME or type=local,src=FOLDER too");
     private readonly Option<bool> _explain = Options.Flag("--explain", "say of each step that is not in the cache what changed");
-    private readonly Option<string?> _progress = Options.Value("--progress", "KIND", "auto (default), plain, tty, json (one object a line) or quiet");
+    private readonly Option<string?> _progress = Options.Value("--progress", "KIND", "auto (default), plain, tty, json (one object a line), rawjson (as BuildKit's) or quiet");
     private readonly Option<bool> _quiet = Options.Flag("--quiet", "print only the image's ID", "-q");
     private readonly Option<string?> _call = Options.Value("--call", "WHAT", "build (default), or check: only say what lint finds");
     private readonly Option<bool> _check = Options.Flag("--check", "only say what lint finds; ends with 3 where it finds something");
@@ -81,18 +81,20 @@ internal sealed class BuildCommand
         {
             throw new StrataException(ErrorKind.Invalid, $"--call {call}: there are build and check");
         }
+        Array.ForEach(outputs, o => o.Check(request));
         string kind = parsed.GetValue(_progress) ?? "auto";
         bool quiet = parsed.GetValue(_quiet) || kind is "quiet" or "none", json = kind is "json" or "rawjson";
         if (!json && kind is not ("auto" or "plain" or "tty" or "quiet" or "none"))
         {
-            throw new StrataException(ErrorKind.Invalid, $"--progress {kind}: there are auto, plain, tty, json and quiet");
+            throw new StrataException(ErrorKind.Invalid, $"--progress {kind}: there are auto, plain, tty, json, rawjson and quiet");
         }
         using LiveDisplay? live = kind is "plain" || json ? null : _context.StartLive(quiet);
         if (kind == "tty" && live is null)
         {
             throw new StrataException(ErrorKind.Invalid, "--progress tty: standard error is no terminal");
         }
-        BuildResult result = json ? await BuildAsync(request, new BuildJson(_context.Error), cancellationToken) : await BuildAsync(request, new BuildLines(_context.Error, quiet, live), cancellationToken);
+        BuildResult result = kind == "rawjson" ? await BuildAsync(request, new BuildRawJson(_context.Error, TimeProvider.System), cancellationToken)
+            : json ? await BuildAsync(request, new BuildJson(_context.Error), cancellationToken) : await BuildAsync(request, new BuildLines(_context.Error, quiet, live), cancellationToken);
         live?.Dispose();
         await WriteFilesAsync(parsed, request, result, cancellationToken);
         foreach (BuildOutput output in outputs)
@@ -127,6 +129,19 @@ internal sealed class BuildCommand
         catch (BuildStepException e)
         {
             progress.RepeatLast(e);
+            throw;
+        }
+    }
+
+    private async Task<BuildResult> BuildAsync(BuildRequest request, BuildRawJson progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _context.Engine.BuildAsync(request, progress, cancellationToken);
+        }
+        catch (StrataException e)
+        {
+            progress.Failed(e);
             throw;
         }
     }

@@ -55,6 +55,16 @@ internal sealed record BuildOutput(string Type)
             : output;
     }
 
+    /// <summary>Said before anything is built.</summary>
+    /// <exception cref="StrataException">Invalid: the format has no place for what will be built.</exception>
+    internal void Check(BuildRequest request)
+    {
+        if (Type == "docker" && request.Platforms.Distinct().Count() > 1)
+        {
+            throw new StrataException(ErrorKind.Invalid, "--output type=docker: Docker's archive holds images of one platform, and several are asked for") { Hint = "use type=oci, which holds all of them, or one --platform" };
+        }
+    }
+
     internal async Task WriteAsync(CommandContext context, BuildRequest request, BuildResult result, CancellationToken cancellationToken)
     {
         // CSV has no place for a second name but its own comma: name="a,b" comes as two fields, and so as name=a and b=true.
@@ -65,7 +75,11 @@ internal sealed record BuildOutput(string Type)
                 await context.Engine.WriteFilesAsync(result, Destination!, cancellationToken);
                 break;
             case "tar":
-                await WriteToAsync(stream => context.Engine.ExportAsync(result.ImageId.ToString(), stream, cancellationToken).AsTask());
+                await WriteToAsync(stream => context.Engine.WriteTarAsync(result, stream, cancellationToken).AsTask());
+                break;
+            case "oci" when result.IsIndex:
+                await NameAllAsync(context, result, cancellationToken);
+                await (IsTar ? WriteToAsync(stream => context.Engine.SaveIndexAsync(result, names, stream, cancellationToken).AsTask()) : context.Engine.SaveIndexAsync(result, names, Destination!, cancellationToken).AsTask());
                 break;
             case "oci" or "docker":
                 string[] images = names.Length > 0 ? [.. names.Select(n => n.ToString())] : [result.ImageId.ToString()];

@@ -21,7 +21,7 @@ internal sealed class FetchedFile : IDisposable
         => source.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || source.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Fetches; the file gets mode 0600 and the server's Last-Modified, as Docker gives it.</summary>
-    internal static async ValueTask<FetchedFile> FetchAsync(Uri url, string folder, CancellationToken cancellationToken)
+    internal static async ValueTask<FetchedFile> FetchAsync(Uri url, string folder, string what, CancellationToken cancellationToken)
     {
         string name = url.AbsolutePath[(url.AbsolutePath.LastIndexOf('/') + 1)..];
         if (name.Length == 0)
@@ -30,7 +30,7 @@ internal sealed class FetchedFile : IDisposable
         }
         if (name is "." or "..")
         {
-            throw new StrataException(ErrorKind.Invalid, $"ADD {url}: the URL names no file");
+            throw new StrataException(ErrorKind.Invalid, $"{what} {url}: the URL names no file");
         }
         Directory.CreateDirectory(folder);
         using RootedDirectory root = RootedDirectory.Open(folder);
@@ -44,17 +44,17 @@ internal sealed class FetchedFile : IDisposable
             if (!response.IsSuccessStatusCode)
             {
                 throw new StrataException(response.StatusCode == System.Net.HttpStatusCode.NotFound ? ErrorKind.NotFound : ErrorKind.Unavailable,
-                    $"ADD {url}: the server answered {(int)response.StatusCode} {response.ReasonPhrase}");
+                    $"{what} {url}: the server answered {(int)response.StatusCode} {response.ReasonPhrase}");
             }
             FileTime modified = response.Content.Headers.LastModified is { } time ? FileTime.From(time) : default;
-            Digest digest = await SaveAsync(response, root, name, url, cancellationToken).ConfigureAwait(false);
+            Digest digest = await SaveAsync(response, root, name, $"{what} {url}", cancellationToken).ConfigureAwait(false);
             root.SetTimes(name, modified);
             return new FetchedFile(folder, name, digest, modified);
         }
         catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             FileSystems.RemoveTree(folder);
-            throw new StrataException(ErrorKind.Unavailable, $"ADD {url}: {e.Message}", e);
+            throw new StrataException(ErrorKind.Unavailable, $"{what} {url}: {e.Message}", e);
         }
         catch (Exception)
         {
@@ -77,7 +77,7 @@ internal sealed class FetchedFile : IDisposable
 
     public void Dispose() => FileSystems.RemoveTree(Folder);
 
-    private static async ValueTask<Digest> SaveAsync(HttpResponseMessage response, RootedDirectory root, string name, Uri url, CancellationToken cancellationToken)
+    private static async ValueTask<Digest> SaveAsync(HttpResponseMessage response, RootedDirectory root, string name, string what, CancellationToken cancellationToken)
     {
         Stream body = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
         await using (body.ConfigureAwait(false))
@@ -93,7 +93,7 @@ internal sealed class FetchedFile : IDisposable
                 {
                     if ((total += read) > MaxBytes)
                     {
-                        throw new StrataException(ErrorKind.Invalid, $"ADD {url}: more than {MaxBytes} bytes");
+                        throw new StrataException(ErrorKind.Invalid, $"{what}: more than {MaxBytes} bytes");
                     }
                     hash.AppendData(buffer, 0, read);
                     await file.WriteAsync(buffer.AsMemory(0, read), cancellationToken).ConfigureAwait(false);

@@ -1,10 +1,11 @@
+using System.Collections.Immutable;
 using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
 
 namespace Strata.Build;
 
-/// <summary>An OCI layout in a folder of this machine, written blob by blob; its index has one manifest, the last one's.</summary>
+/// <summary>An OCI layout in a folder of this machine, written blob by blob; its index has what was written last.</summary>
 internal sealed class LayoutFolder(string folder) : IContentSource, IContentSink
 {
     /// <summary>The manifest that the index names.</summary>
@@ -17,10 +18,13 @@ internal sealed class LayoutFolder(string folder) : IContentSource, IContentSink
     }
 
     /// <summary>Names the manifest. Last: what it points to is there.</summary>
-    internal void WriteRoot(Descriptor manifest)
+    internal void WriteRoot(Descriptor manifest) => WriteRoots([manifest]);
+
+    /// <summary>The same for several names.</summary>
+    internal void WriteRoots(ImmutableArray<Descriptor> manifests)
     {
         AtomicFile.Write(Path.Combine(folder, "oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}"u8);
-        AtomicFile.Write(Path.Combine(folder, "index.json"), OciJson.Serialize(new ImageIndex([manifest]) { MediaType = MediaTypes.OciIndex }));
+        AtomicFile.Write(Path.Combine(folder, "index.json"), OciJson.Serialize(new ImageIndex(manifests) { MediaType = MediaTypes.OciIndex }));
     }
 
     public ValueTask<Stream> OpenAsync(Descriptor descriptor, CancellationToken cancellationToken = default)

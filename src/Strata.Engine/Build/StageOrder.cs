@@ -12,7 +12,7 @@ internal static class StageOrder
     {
         for (int index = 0; index < walk.File.Stages.Length; index++)
         {
-            foreach ((string from, SourceSpan span) in walk.OriginsOf(walk.File.Stages[index]))
+            foreach ((string from, SourceSpan span) in walk.OriginsOf(index))
             {
                 if (walk.ContextOf(from) is null && Later(walk, from, index) is { } later && Needs(walk, later, index))
                 {
@@ -75,7 +75,7 @@ internal static class StageOrder
             {
                 pending.Push(below);
             }
-            foreach ((string from, _) in walk.OriginsOf(walk.File.Stages[index]))
+            foreach ((string from, _) in walk.OriginsOf(index))
             {
                 if ((walk.FindStage(from, index) ?? Later(walk, from, index)) is { } needed)
                 {

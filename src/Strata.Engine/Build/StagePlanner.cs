@@ -78,7 +78,6 @@ internal sealed class StagePlanner
             {
                 _args[argument] = value; // what a stage declares is declared in those that start from it
             }
-            _config = _config with { OnBuild = null };
         }
         else if (name == "scratch")
         {
@@ -354,7 +353,12 @@ internal sealed class StagePlanner
             return FromContext(context, $"FROM {from}", span);
         }
         (int? stage, ImageReference? image) = _walk.ResolveFrom(from, _index, span);
-        return stage is { } index ? _stageOf(index).Result : new ImageStep(_bases[new BaseName(image!)], $"FROM {image!.Familiar}", span);
+        if (stage is { } index)
+        {
+            return _stageOf(index).Result;
+        }
+        return _bases.TryGetValue(new BaseName(image!), out BaseImage? found) ? new ImageStep(found, $"FROM {image!.Familiar}", span)
+            : throw new DockerfileException(span, $"a trigger of the base image (ONBUILD) copies from {image!.Familiar}, which is no stage here") { Hint = "name a stage so: FROM IMAGE AS NAME, before this one" };
     }
 
     // Files of this machine as a file system: all of them, copied into an empty one.

@@ -193,14 +193,18 @@ public sealed class BuildEqualityTests(BuildEqualityTests.Bases bases) : IClassF
     {
         private readonly Dictionary<string, (ImageDocument, SortedDictionary<string, string>)> _ours = new(StringComparer.Ordinal);
 
-        public Bases()
+        public Bases() : this(MakeContext)
+        {
+        }
+
+        internal Bases(string makeContext)
         {
             Peers = new Peers();
             Context = Peers.New("context");
             try
             {
                 Directory.CreateDirectory(Context);
-                SeedStore.Exec("sh", null, "-ec", MakeContext, "sh", Context).Ok();
+                SeedStore.Exec("sh", null, "-ec", makeContext, "sh", Context).Ok();
                 string archive = Peers.New("box.tar");
                 Peers.Store.Run("save", "-o", archive, Peers.Store.Busybox).Ok();
                 Peers.Docker("load", "-i", archive).Ok();

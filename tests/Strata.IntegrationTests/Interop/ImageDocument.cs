@@ -12,9 +12,10 @@ internal sealed record ImageDocument(SortedDictionary<string, string> Settings, 
     /// <summary>What an image says to whoever runs it (image-spec/config.md#properties); Healthcheck, OnBuild and Shell are Docker's.</summary>
     internal static readonly string[] Names = ["Env", "Cmd", "Entrypoint", "User", "WorkingDir", "Labels", "ExposedPorts", "Volumes", "StopSignal", "Healthcheck", "OnBuild", "Shell"];
 
-    internal static ImageDocument Parse(ReadOnlySpan<byte> json)
+    internal static ImageDocument Parse(ReadOnlySpan<byte> json) => Parse(JsonNode.Parse(json)!);
+
+    internal static ImageDocument Parse(JsonNode document)
     {
-        JsonNode document = JsonNode.Parse(json)!;
         var settings = new SortedDictionary<string, string>(StringComparer.Ordinal);
         foreach (string name in Names)
         {

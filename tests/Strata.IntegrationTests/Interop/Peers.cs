@@ -42,6 +42,16 @@ public sealed class Peers : IDisposable
         return SeedStore.Exec("env", null, ["DOCKER_BUILDKIT=0", "DOCKER_HOST=" + Socket, "docker", .. arguments]);
     }
 
+    /// <summary>A script in a mount namespace of its own; its last argument is the address of the daemon.</summary>
+    internal Outcome RunForDocker(string script, params string[] arguments)
+    {
+        _ = _dockerd.Value;
+        return InNamespace(script, [.. arguments, Socket]);
+    }
+
+    /// <summary>The same; its last arguments are buildah's own options.</summary>
+    internal Outcome RunForBuildah(string script, params string[] arguments) => InNamespace(script, [.. arguments, .. BuildahOptions]);
+
     internal Outcome Podman(params string[] arguments) => InNamespace("exec \"$@\"", ["podman", .. PodmanOptions, .. arguments]);
 
     internal Outcome Buildah(params string[] arguments) => InNamespace("exec \"$@\"", ["buildah", .. BuildahOptions, .. arguments]);
@@ -94,10 +104,13 @@ public sealed class Peers : IDisposable
     }
 
     /// <summary>The configuration of an image in a store of ours: the blob's bytes.</summary>
-    internal static ImageDocument StrataDocument(string root, string image)
+    internal static ImageDocument StrataDocument(string root, string image) => ImageDocument.Parse(StrataConfig(root, image));
+
+    /// <summary>The same as bytes.</summary>
+    internal static byte[] StrataConfig(string root, string image)
     {
         string hex = SeedStore.RunIn(root, null, "inspect", "-f", "{{.Id}}", image).Ok().Out.Trim()["sha256:".Length..];
-        return ImageDocument.Parse(File.ReadAllBytes(Path.Combine(root, "blobs/sha256", hex[..2], hex)));
+        return File.ReadAllBytes(Path.Combine(root, "blobs/sha256", hex[..2], hex));
     }
 
     /// <inheritdoc/>
