@@ -31,8 +31,8 @@ internal static class CommandTable
     /// <summary>The names, in the order help lists them.</summary>
     internal static string[] Names { get; } =
     [
-        "build", "publish", "lint", "bootstrap", "run", "create", "exec", "attach", "start", "stop", "restart", "kill", "pause", "unpause", "wait", "ps", "top", "stats", "rm", "rename", "update", "cp", "logs", "diff", "commit", "export", "import", "mount",
-        "umount", "container", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "sbom", "unpack", "save", "load", "pull", "push",
+        "build", "publish", "lint", "bootstrap", "run", "create", "exec", "attach", "start", "stop", "restart", "kill", "pause", "unpause", "wait", "ps", "port", "top", "stats", "rm", "rename", "update", "cp", "logs", "diff", "commit", "export", "import", "mount",
+        "umount", "container", "network", "volume", "images", "history", "inspect", "layers", "layer", "where", "analyze", "verify", "tag", "rmi", "pin", "unpin", "sbom", "unpack", "save", "load", "pull", "push",
         "copy", "sync", "login", "logout", "search", "tags", "manifest", "mirror", "config", "registry", "system", "sharing", "events", "info", "version", "completion",
     ];
 
@@ -87,6 +87,9 @@ internal static class CommandTable
         "kill" => new(name, StopCommand.CreateKill, "Send a signal to a running container", "strata kill -s HUP box") { Group = "Containers" },
         "wait" => new(name, StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },
         "ps" => new(name, PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { Group = "Containers", IsListing = true },
+        "port" => new(name, PortCommand.Create, "Show which ports of the host lead to a container", "strata port web", "strata port web 80") { Group = "Containers", IsListing = true },
+        "network" => new(name, NetworkCommand.Create, "Networks of containers", "strata network create back", "strata network ls", "strata network connect back web") { Group = "Containers" },
+        "volume" => new(name, VolumeCommand.Create, "Volumes: directories that outlive containers", "strata volume create data", "strata volume ls --filter dangling=true") { Group = "Containers" },
         "rm" => new(name, RmCommand.Create, "Remove containers", "strata rm box", "strata rm -f $(strata ps -aq)") { Group = "Containers" },
         "logs" => new(name, LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { Group = "Containers" },
         "diff" => new(name, DiffCommand.Create, "List what a container changed", "strata diff box") { Group = "Containers" },

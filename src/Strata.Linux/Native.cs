@@ -180,6 +180,12 @@ internal static unsafe partial class Native
     internal static partial int unshare(int flags);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int socket(int domain, int type, int protocol);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial uint if_nametoindex(byte* name);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial int pipe2(int* fds, int flags);
 
     [LibraryImport("libc", SetLastError = true)]

@@ -10,8 +10,8 @@ public static unsafe class NetworkNamespace
     private const int CLONE_NEWNET = 0x40000000;
 
     /// <summary>A new one, with nothing in it but a loopback that is down.</summary>
-    /// <param name="configure">Called on a thread that is in it.</param>
-    public static SafeFileHandle Create(Action? configure = null)
+    /// <param name="configure">Called on a thread that is in it, with it.</param>
+    public static SafeFileHandle Create(Action<SafeFileHandle>? configure = null)
     {
         SafeFileHandle? result = null;
         ExceptionDispatchInfo? failure = null;
@@ -26,7 +26,7 @@ public static unsafe class NetworkNamespace
                     throw Native.Failure("unshare", "(network namespace)");
                 }
                 result = Open("/proc/thread-self/ns/net");
-                configure?.Invoke();
+                configure?.Invoke(result);
             }
             catch (Exception e)
             {

@@ -108,8 +108,11 @@ internal static class InspectCommand
             ["LogPath"] = engine.Containers.LogOf(record.Id),
             ["Mounts"] = new JsonArray([.. record.Mounts.Select(m => (JsonNode)new JsonObject
             {
-                ["Type"] = m.Kind.ToString().ToLowerInvariant(), ["Source"] = m.Source, ["Destination"] = m.Target, ["RW"] = !m.ReadOnly,
+                ["Type"] = m.Kind.ToString().ToLowerInvariant(), ["Name"] = m.Kind == ContainerMountKind.Volume ? m.Source : "", ["Source"] = m.Kind == ContainerMountKind.Volume ? engine.Volumes.PathOf(m.Source) : m.Source,
+                ["Destination"] = m.Target, ["Driver"] = m.Kind == ContainerMountKind.Volume ? "local" : "", ["Mode"] = string.Join(',', m.Options), ["RW"] = !m.ReadOnly,
+                ["Propagation"] = m.Options.FirstOrDefault(o => o.EndsWith("private", StringComparison.Ordinal) || o.EndsWith("shared", StringComparison.Ordinal) || o.EndsWith("slave", StringComparison.Ordinal)) ?? (m.Kind == ContainerMountKind.Bind ? "rprivate" : ""),
             })]),
+            ["NetworkSettings"] = NetworkText.Settings(engine, container),
             ["Config"] = ConfigOf(record),
             ["GraphDriver"] = new JsonObject
             {

@@ -29,7 +29,7 @@ internal static class PsCommand
             foreach (Container container in found)
             {
                 ActiveSnapshot? snapshot = parsed.GetValue(size) ? await context.Engine.Snapshots.TryOpenActiveAsync(container.Record.Id, cancellationToken) : null;
-                rows.Add(Describe(container, parsed.GetValue(full), snapshot is null ? "" : Sizes.Human(context.Engine.Snapshots.GetDiskUsage(snapshot))));
+                rows.Add(Describe(container, parsed.GetValue(full), snapshot is null ? "" : Sizes.Human(context.Engine.Snapshots.GetDiskUsage(snapshot)), NetworkText.Ports(context.Engine, container)));
             }
             if (parsed.GetValue(quiet))
             {
@@ -50,7 +50,7 @@ internal static class PsCommand
         return command;
     }
 
-    private static JsonObject Describe(Container container, bool full, string size)
+    private static JsonObject Describe(Container container, bool full, string size, string ports)
     {
         ContainerRecord record = container.Record;
         string words = string.Join(' ', record.Arguments);
@@ -70,7 +70,7 @@ internal static class PsCommand
                 _ => "Created",
             },
             ["State"] = container.State.Status.ToString().ToLowerInvariant(),
-            ["Ports"] = "",
+            ["Ports"] = ports,
             ["Names"] = record.Name,
             ["Size"] = size,
             ["Labels"] = string.Join(',', record.Labels.Select(l => $"{l.Key}={l.Value}")),

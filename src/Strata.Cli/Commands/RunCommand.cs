@@ -30,6 +30,7 @@ internal static class RunCommand
         internal readonly Option<string?> Workdir = Options.Value("--workdir", "DIR", "working directory", "-w");
         internal readonly Option<string?> User = Options.Value("--user", "USER[:GROUP]", "who it runs as", "-u");
         internal readonly Option<string[]> Volume = Options.Values("--volume", "SRC:DST[:ro]", "bind a path, or a named volume", "-v");
+        internal readonly Option<string[]> Mount = Options.Values("--mount", "type=…,source=…,target=…", "bind a path, a volume or memory, field by field");
         internal readonly Option<string[]> Tmpfs = Options.Values("--tmpfs", "DST", "memory at a path");
         internal readonly Option<string?> Entrypoint = Options.Value("--entrypoint", "PROGRAM", "in place of the image's");
         internal readonly Option<bool> ReadOnly = Options.Flag("--read-only", "its root file system cannot be written to");
@@ -50,7 +51,7 @@ internal static class RunCommand
         internal readonly RunOptions More = new();
         internal readonly Option<string?> Pull = Options.Value("--pull", "WHEN", "missing (default), always or never");
 
-        internal IEnumerable<Symbol> All => [Image, Command, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Tmpfs, Entrypoint, ReadOnly, .. Network.All, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
+        internal IEnumerable<Symbol> All => [Image, Command, Remove, Input, Tty, Name, Env, EnvFile, Workdir, User, Volume, Mount, Tmpfs, Entrypoint, ReadOnly, .. Network.All, Hostname, Label, StopSignal, CapAdd, CapDrop, Security,
             Privileged, Pids, Memory, CidFile, Detach, SigProxy, Platform, Pull, .. More.All];
     }
 
@@ -200,6 +201,7 @@ internal static class RunCommand
             User = parsed.GetValue(set.User),
             Hostname = parsed.GetValue(set.Hostname),
             Volumes = [.. parsed.GetValue(set.Volume)],
+            Mounts = [.. parsed.GetValue(set.Mount)],
             Tmpfs = [.. parsed.GetValue(set.Tmpfs)],
             Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(set.Label))),
             StopSignal = parsed.GetValue(set.StopSignal),

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using Strata.Containers.Networks;
 using Strata.Oci;
@@ -62,6 +63,8 @@ internal static partial class ContainerFields
         Anonymous = o.MaybeBool("anonymous") ?? false,
         CopyUp = o.MaybeBool("copyUp") ?? false,
         IsFile = o.MaybeBool("isFile") ?? false,
+        VolumeOptions = o.MaybeMap("volumeOptions") ?? ImmutableSortedDictionary<string, string>.Empty,
+        VolumeLabels = o.MaybeMap("volumeLabels") ?? ImmutableSortedDictionary<string, string>.Empty,
     };
 
     private static void Write(Utf8JsonWriter writer, ContainerMount mount)
@@ -73,6 +76,8 @@ internal static partial class ContainerFields
         writer.Field("anonymous", mount.Anonymous);
         writer.Field("copyUp", mount.CopyUp);
         writer.Field("isFile", mount.IsFile);
+        writer.Field("volumeOptions", mount.VolumeOptions.IsEmpty ? null : mount.VolumeOptions);
+        writer.Field("volumeLabels", mount.VolumeLabels.IsEmpty ? null : mount.VolumeLabels);
     }
 
     private static IsolationOptions ReadIsolation(JsonFields o) => ReadLimits(o, new IsolationOptions

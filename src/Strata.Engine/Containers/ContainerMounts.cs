@@ -72,11 +72,11 @@ internal static class ContainerMounts
     }
 
     /// <summary>A mount as the runtime takes it.</summary>
-    public static SpecMount ToSpec(ContainerMount mount, Func<string, string> pathOfVolume) => mount.Kind switch
+    public static SpecMount ToSpec(ContainerMount mount, Volumes volumes) => mount.Kind switch
     {
         ContainerMountKind.Tmpfs => new SpecMount(mount.Target, "tmpfs", "tmpfs", mount.Options),
         ContainerMountKind.Bind => new SpecMount(mount.Target, "bind", mount.Source, ["rbind", .. Propagation(mount.Options)]),
-        ContainerMountKind.Volume => new SpecMount(mount.Target, "bind", pathOfVolume(mount.Source), ["rbind", .. Propagation(mount.Options)]),
+        ContainerMountKind.Volume => volumes.ToSpec(mount.Source, mount.Target, mount.Options) ?? new SpecMount(mount.Target, "bind", volumes.PathOf(mount.Source), ["rbind", .. Propagation(mount.Options)]),
         _ => throw new System.Diagnostics.UnreachableException(mount.Kind.ToString()),
     };
 

@@ -26,6 +26,8 @@ public sealed partial record ContainerOptions
     public string? Hostname { get; init; }
     /// <summary>As -v says it: <c>SOURCE:TARGET[:OPTIONS]</c> or <c>TARGET</c>.</summary>
     public ImmutableArray<string> Volumes { get; init; } = [];
+    /// <summary>As --mount says it: <c>type=…,source=…,target=…</c>.</summary>
+    public ImmutableArray<string> Mounts { get; init; } = [];
     /// <summary>As --tmpfs says it: <c>TARGET[:OPTIONS]</c>.</summary>
     public ImmutableArray<string> Tmpfs { get; init; } = [];
     /// <summary>Over the image's.</summary>
@@ -182,7 +184,7 @@ internal static class ContainerPlan
 
     private static ImmutableArray<ContainerMount> Mounts(ContainerOptions options, ContainerConfig config)
     {
-        List<ContainerMount> mounts = [.. options.Volumes.Select(ContainerMounts.ParseVolume), .. options.Tmpfs.Select(ContainerMounts.ParseTmpfs)];
+        List<ContainerMount> mounts = [.. options.Volumes.Select(ContainerMounts.ParseVolume), .. options.Mounts.Select(MountSyntax.Parse), .. options.Tmpfs.Select(ContainerMounts.ParseTmpfs)];
         foreach (IGrouping<string, ContainerMount> twice in mounts.GroupBy(m => m.Target).Where(g => g.Count() > 1))
         {
             throw new StrataException(ErrorKind.Invalid, $"mount at {twice.Key}: asked for {twice.Count()} times");

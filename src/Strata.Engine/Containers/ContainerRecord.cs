@@ -76,6 +76,10 @@ public sealed record ContainerMount(ContainerMountKind Kind, string Source, stri
     public bool CopyUp { get; init; }
     /// <summary>Whether it is mounted on a file.</summary>
     public bool IsFile { get; init; }
+    /// <summary>Options of the volume, where this mount makes it.</summary>
+    public ImmutableSortedDictionary<string, string> VolumeOptions { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+    /// <summary>Labels of the volume, where this mount makes it.</summary>
+    public ImmutableSortedDictionary<string, string> VolumeLabels { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
     /// <summary>Whether it cannot be written to.</summary>
     public bool ReadOnly => Options.Contains("ro");
 }

@@ -91,7 +91,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
             string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, record.WorkingDirectory);
             foreach (ContainerMount mount in record.Mounts.Where(m => m.Kind == ContainerMountKind.Volume))
             {
-                volumes.Create(mount.Source);
+                volumes.Create(new VolumeRecord(mount.Source, time.GetUtcNow()) { Labels = mount.VolumeLabels, Options = mount.VolumeOptions });
                 if (mount.CopyUp)
                 {
                     volumes.CopyUp(mount.Source, root, mount.Target);
@@ -99,7 +99,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
             }
             ImmutableArray<string> arguments = record.Life.Init ? InitProcess.Wrap(record.Arguments) : record.Arguments;
             ImmutableArray<SpecMount> files = network.FilesOf is { } other ? ContainerFiles.Share(bundle, record.Hostname, runtime.Layout.Bundle(other)) : ContainerFiles.Write(bundle, record.Hostname, network.Hosts, network.Resolv);
-            ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes.PathOf)), .. record.Life.Init ? InitProcess.Mounts() : []];
+            ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes)), .. record.Life.Init ? InitProcess.Mounts() : []];
             var process = new ProcessSpec(arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
             {
                 Terminal = record.Terminal,

@@ -1,9 +1,11 @@
+using System.Text.Json;
 using Strata.Content;
 using Strata.Linux;
+using Strata.Oci;
 
 namespace Strata.Containers;
 
-/// <summary>Directories that outlive containers: volumes/NAME/_data. A volume without a name of its own has 64 hex digits for one.</summary>
+/// <summary>Directories that outlive containers: volumes/NAME/_data, with labels and options in volumes/NAME/volume.json. A volume without a name of its own has 64 hex digits for one.</summary>
 public sealed class Volumes
 {
     private readonly StoreLayout _layout;
@@ -20,16 +22,52 @@ public sealed class Volumes
         => ContainerStore.IsName(name) ? Path.Combine(_layout.Volumes, name, "_data")
             : throw new StrataException(ErrorKind.Invalid, $"volume '{name}': only letters, digits, '_', '.' and '-', at most 128, the first a letter or digit");
 
-    /// <summary>Makes a volume where it is missing; tells whether it did.</summary>
-    public bool Create(string name)
+    private string RecordOf(string name) => Path.Combine(Path.GetDirectoryName(PathOf(name))!, "volume.json");
+
+    /// <summary>A volume.</summary>
+    /// <exception cref="StrataException">NotFound; Corrupt: its record cannot be read.</exception>
+    public VolumeRecord Get(string name)
     {
-        string data = PathOf(name);
+        if (!ContainerStore.IsName(name) || !Directory.Exists(PathOf(name)))
+        {
+            throw new StrataException(ErrorKind.NotFound, $"volume '{name}': not found") { Hint = "strata volume ls" };
+        }
+        try
+        {
+            return AtomicFile.TryRead(RecordOf(name)) is { } bytes ? VolumeRecord.Read(name, JsonFields.Parse(bytes)) : new VolumeRecord(name, null);
+        }
+        catch (JsonException e)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"volume {name}: its record is damaged: {e.Message}", e) { Hint = $"rm {RecordOf(name)}: then it has no labels and options" };
+        }
+    }
+
+    /// <summary>How a volume with options of mount(8) is mounted; null: it is a directory.</summary>
+    internal SpecMount? ToSpec(string name, string target, IReadOnlyList<string> options)
+    {
+        if (Get(name).Options is not { IsEmpty: false } volume)
+        {
+            return null;
+        }
+        string[] own = volume.GetValueOrDefault("o", "").Split(',', StringSplitOptions.RemoveEmptyEntries);
+        bool isBind = own.Contains("bind") || own.Contains("rbind");
+        return new SpecMount(target, isBind ? "bind" : volume.GetValueOrDefault("type", "none"), volume["device"], [.. own, .. options.Where(o => !own.Contains(o))]);
+    }
+
+    /// <summary>Makes a volume where it is missing; tells whether it did.</summary>
+    public bool Create(VolumeRecord volume)
+    {
+        ArgumentNullException.ThrowIfNull(volume);
+        VolumeRecord.CheckOptions(volume.Options);
+        string data = PathOf(volume.Name);
         if (Directory.Exists(data))
         {
             return false;
         }
         Directory.CreateDirectory(_layout.Volumes, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        Directory.CreateDirectory(data);
+        Directory.CreateDirectory(Path.GetDirectoryName(data)!);
+        AtomicFile.Write(RecordOf(volume.Name), JsonFieldsWriter.Serialize(volume, VolumeRecord.Write), durable: !volume.IsAnonymous);
+        Directory.CreateDirectory(data); // last: with it the volume is there
         File.SetUnixFileMode(data, (UnixFileMode)0b111_101_101);
         return true;
     }

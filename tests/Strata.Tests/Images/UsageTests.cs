@@ -20,7 +20,7 @@ public sealed class UsageTests : IDisposable
     public async Task Rows_of_disk_usage_add_up_and_tell_what_can_be_reclaimed()
     {
         await _fixture.ImageAsync("a:1", await _fixture.LayerAsync([File("f", 100_000)], compression: CompressionKind.None));
-        _engine.Volumes.Create("v");
+        _engine.CreateVolume(new Strata.Containers.VolumeRecord("v", null));
         DiskUsage usage = _engine.GetDiskUsage();
         IReadOnlyList<UsageRow> rows = await _engine.GetUsageSummaryAsync(usage, Token);
         Assert.Equal(["Images", "Containers", "Local Volumes", "Build Cache"], rows.Select(r => r.Type));

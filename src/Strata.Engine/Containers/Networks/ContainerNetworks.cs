@@ -51,13 +51,14 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         try
         {
             WriteState(record.Id, new ContainerNetworkState { Endpoints = [.. places.Select(p => p.Endpoint)], Ports = ports?.Ports ?? [] }, durable: false);
-            SafeFileHandle netNamespace = NetworkNamespace.Create();
+            SafeFileHandle? quick = TryJoinBridge(places, ports is not null);
+            SafeFileHandle netNamespace = quick ?? NetworkNamespace.Create();
             IPAddress[] own = [.. places.SelectMany(p => p.Endpoint.Addresses).Select(a => a.Address)];
             IPAddress gateway = places.SelectMany(p => p.Network.Subnets).First().Gateway;
             return new StartingNetwork(netNamespace, NetworkFiles.Hosts(record.Hostname, record.Name, own, record.Networking.AddHosts, gateway), Resolv(record, places, hostResolv))
             {
                 Ports = ports,
-                Ready = MakeAsync(record, places, ports?.Ports ?? [], netNamespace, cancellationToken),
+                Ready = quick is not null ? Task.CompletedTask : MakeAsync(record, places, ports?.Ports ?? [], netNamespace, cancellationToken),
             };
         }
         catch
@@ -133,6 +134,19 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         return string.Create(CultureInfo.InvariantCulture, $"02:42:{bytes[^4]:x2}:{bytes[^3]:x2}:{bytes[^2]:x2}:{bytes[^1]:x2}");
     }
 
+    // A container of the default network without ports needs no rules and no names of its own: where netavark has made the bridge, the kernel is asked
+    // directly. Null: this is for netavark.
+    private SafeFileHandle? TryJoinBridge(List<(NetworkEndpoint Endpoint, NetworkRecord Network)> places, bool hasPorts)
+    {
+        if (hasPorts || places is not [(NetworkEndpoint endpoint, { IsDefault: true, HasIPv6: false, Dns: false } network)] || !File.Exists(networks.ReadyFile(network)) || !NetworkStore.IsUp(network))
+        {
+            return null;
+        }
+        EndpointAddress address = endpoint.V4!;
+        // The bridge stays while we have an address of it (who takes a bridge away looks at the leases first).
+        return BridgePort.CreateNamespace(network.Bridge, new BridgePortSpec(endpoint.Interface, Convert.FromHexString(endpoint.MacAddress.Replace(":", "", StringComparison.Ordinal)), address.Address, address.PrefixLength, address.Gateway));
+    }
+
     private async Task MakeAsync(ContainerRecord record, List<(NetworkEndpoint Endpoint, NetworkRecord Network)> places, ImmutableArray<PortMapping> ports, SafeFileHandle netNamespace, CancellationToken cancellationToken)
     {
         using FileLock held = await NetworkStore.LockMachineAsync(cancellationToken).ConfigureAwait(false);
@@ -142,6 +156,14 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
             networks.ClaimAgain(network);
         }
         await SetUpHeldAsync(record, places, ports, netNamespace, UpFile(record.Id), cancellationToken).ConfigureAwait(false);
+        foreach (NetworkRecord network in places.Select(p => p.Network).Where(n => n.IsDefault))
+        {
+            await File.WriteAllBytesAsync(networks.ReadyFile(network), [], cancellationToken).ConfigureAwait(false);
+        }
+        if (ports.IsEmpty && !places.Exists(p => p.Network.Dns))
+        {
+            File.Delete(UpFile(record.Id)); // nothing of it outlives its namespace
+        }
     }
 
     private async ValueTask SetUpHeldAsync(ContainerRecord record, List<(NetworkEndpoint Endpoint, NetworkRecord Network)> places, ImmutableArray<PortMapping> ports, SafeFileHandle netNamespace, string request, CancellationToken cancellationToken)
@@ -353,6 +375,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         {
             AtomicFile.Write(request, Netavark.Request(layout.Root, id, network.Name, [(last, network with { Dns = false })], []), durable: false);
             await _netavark.SetUpAsync(request, netNamespace, dns: false, cancellationToken).ConfigureAwait(false);
+            File.Delete(networks.ReadyFile(network));
             await _netavark.TearDownAsync(request, netNamespace, cancellationToken).ConfigureAwait(false);
         }
         finally

@@ -50,6 +50,9 @@ public sealed class NetworkStore
     /// <summary>Where a network's record is.</summary>
     internal string DirectoryOf(string name) => name == NetworkSyntax.DefaultName ? Path.Combine(MachineRoot, "default") : Path.Combine(_layout.Networks, name);
 
+    /// <summary>There when netavark has made the bridge and its rules since the machine was started.</summary>
+    internal string ReadyFile(NetworkRecord network) => Path.Combine(DirectoryOf(network.Name), "ready");
+
     internal AddressPool PoolOf(string name) => new(DirectoryOf(name));
 
     /// <summary>Waits for the lock of the machine's networks.</summary>
