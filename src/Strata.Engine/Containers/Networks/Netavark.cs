@@ -16,12 +16,12 @@ namespace Strata.Containers.Networks;
 /// A network's namespace goes with the container's last process, and the pair of interfaces with it. What is left is undone in an empty
 /// namespace: netavark takes the names and port rules away, complains that the interface is gone, and leaves the bridge. That one complaint is expected.
 /// </remarks>
-internal sealed class Netavark
+internal sealed class Netavark(string binary = "netavark")
 {
     private const string Gone = "failed to delete container veth", NoDevice = "(os error 19)";
     private string? _program;
 
-    private string Program => _program ??= ChildProcess.FindProgram("netavark") ?? throw new ContainerStartException(125, "netavark: what makes bridge networks is needed and not installed")
+    private string Program => _program ??= ChildProcess.FindProgram(binary) ?? throw new ContainerStartException(125, $"{binary}: what makes bridge networks is needed and not installed")
     {
         Hint = "apt-get install netavark aardvark-dns iptables, or do without: --network host or --network none",
     };

@@ -1,0 +1,98 @@
+using Strata.Containers;
+using Strata.Linux;
+using Xunit;
+
+namespace Strata.IntegrationTests.Containers;
+
+/// <summary>What people run: nginx before two others, and PostgreSQL with its data in a volume. Debian's packages have to come first, so it takes minutes.</summary>
+public sealed class NetworkServicesTests(NetworkFixture net) : IClassFixture<NetworkFixture>
+{
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    private static void SkipUnlessLong()
+    {
+        if (Environment.GetEnvironmentVariable("STRATA_LONG") != "1")
+        {
+            Assert.Skip("STRATA_LONG is not 1: Debian's packages take minutes");
+        }
+    }
+
+    private async Task BootstrapAsync(string reference, string packages)
+    {
+        ChildResult made = await ChildProcess.RunAsync(new ChildStart
+        {
+            Program = Path.Combine(AppContext.BaseDirectory, "strata"),
+            Arguments = ["--root", Path.Combine(net.Folder, "store"), "bootstrap", "debian:bookworm", "-t", reference, "--include", packages],
+            Environment = [.. ((string[])["PATH", "HOME", "DOTNET_ROOT"]).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}").Where(e => !e.EndsWith('='))],
+        }, cancellationToken: Cancel);
+        Assert.True(made.ExitCode == 0, made.ErrorText);
+    }
+
+    [Fact]
+    public async Task Nginx_leads_to_two_others_by_name()
+    {
+        SkipUnlessLong();
+        await BootstrapAsync("nginx", "nginx-light");
+        await net.CreateAsync("sites");
+        foreach (string name in (string[])["one", "two"])
+        {
+            await net.StartAsync(NetworkFixture.Options(name, "sites", $"echo from {name} >/var/www/html/index.html; exec nginx -g 'daemon off;'") with { Image = "nginx" });
+        }
+        string config = Path.Combine(net.Folder, "default");
+        await File.WriteAllTextAsync(config, "upstream both { server one; server two; }\nserver { listen 80; location / { proxy_pass http://both; } }\n", Cancel);
+        int port = NetworkFixture.FreePort();
+        await net.StartAsync(NetworkFixture.Options("front", "sites", "exec nginx -g 'daemon off;'", $"127.0.0.1:{port}:80") with { Image = "nginx", Volumes = [$"{config}:/etc/nginx/sites-enabled/default:ro"] });
+        var answers = new HashSet<string>();
+        for (int i = 0; i < 10; i++)
+        {
+            answers.Add(await NetworkFixture.GetAsync($"http://127.0.0.1:{port}/"));
+        }
+        Assert.Equal(["from one", "from two"], answers.Order());
+        await net.RemoveAllAsync("front", "one", "two");
+    }
+
+    [Fact]
+    public async Task PostgreSQL_keeps_its_data_over_stop_start_and_kill_of_every_helper()
+    {
+        SkipUnlessLong();
+        await BootstrapAsync("postgres", "postgresql-15");
+        await net.CreateAsync("data");
+        string access = Path.Combine(net.Folder, "hba");
+        await File.WriteAllTextAsync(access, "local all all trust\nhost all all all trust\n", Cancel);
+        await net.StartAsync(Database("db", access));
+        Assert.Equal("CREATE TABLE", await SqlAsync("db", "create table t (n int)"));
+        Assert.Equal("INSERT 0 1", await SqlAsync("db", "insert into t values (1)"));
+
+        await net.Engine.StopContainerAsync("db", TimeSpan.FromSeconds(20), Cancel);
+        await net.Engine.StartContainerAsync("db", Cancel);
+        Assert.Equal("INSERT 0 1", await SqlAsync("db", "insert into t values (2)"));
+
+        ContainerStart start = net.Engine.Containers.ReadStart(net.Engine.GetContainer("db").Record.Id)!;
+        LiveProcess.Signal(start.MonitorPid, start.MonitorStarted, 9);
+        LiveProcess.Signal(start.Pid, start.PidStarted, 9);
+        int dns = int.Parse(await File.ReadAllTextAsync("/run/strata/net/dns/aardvark-dns/aardvark.pid", Cancel), System.Globalization.CultureInfo.InvariantCulture);
+        LiveProcess.Signal(dns, LiveProcess.TryGetStart(dns) ?? 0, 9);
+        await LiveProcess.WaitAsync(start.Pid, start.PidStarted, Cancel);
+        await net.Engine.StartContainerAsync("db", Cancel);
+        Assert.Equal("1\n2", await SqlAsync("db", "select n from t order by n"));
+
+        await net.RemoveAllAsync("db");
+        await net.StartAsync(Database("db2", access));
+        Assert.Equal("1\n2", await SqlAsync("db2", "select n from t order by n"));
+        await net.RemoveAllAsync("db2");
+        net.Engine.RemoveVolume("pgdata");
+    }
+
+    private static ContainerOptions Database(string name, string access) => NetworkFixture.Options(name, "data", "") with
+    {
+        Image = "postgres", User = "postgres", Volumes = ["pgdata:/var/lib/postgresql", $"{access}:/hba:ro"], Tmpfs = ["/run/postgresql:mode=1777"],
+        Command = ["/usr/lib/postgresql/15/bin/postgres", "-D", "/var/lib/postgresql/15/main", "-c", "config_file=/etc/postgresql/15/main/postgresql.conf", "-c", "hba_file=/hba", "-c", "listen_addresses=*"],
+    };
+
+    private async Task<string> SqlAsync(string host, string statement)
+    {
+        (int code, string output, string error) = await net.ShellAsync("data", $"for i in $(seq 50); do psql -X -h {host} -U postgres -At -c 'select 1' >/dev/null 2>&1 && break; sleep 0.2; done; psql -X -h {host} -U postgres -At -c '{statement}'", o => o with { Image = "postgres" });
+        Assert.True(code == 0, error);
+        return output.Trim();
+    }
+}
