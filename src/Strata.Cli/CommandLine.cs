@@ -247,7 +247,7 @@ internal static class CommandLine
         }
         if (global.Snapshotter is { } snapshotter && !SnapshotterChoice.Names.Contains(snapshotter))
         {
-            return $"--snapshotter {snapshotter}: there are {string.Join(" and ", SnapshotterChoice.Names)}";
+            return $"--snapshotter {snapshotter}: there are {SnapshotterChoice.NamesInWords}";
         }
         words = args[i..];
         return null;

@@ -49,7 +49,7 @@ internal static class Help
 
     private static void WriteAll(TextWriter o)
     {
-        o.WriteLine("Usage: strata [--root DIR] [--runtime PROGRAM] [--snapshotter overlay|union] [--debug] COMMAND …\n");
+        o.WriteLine("Usage: strata [--root DIR] [--runtime PROGRAM] [--snapshotter overlay|erofs|union] [--debug] COMMAND …\n");
         o.WriteLine("Images in layers: build, run, see, keep, move. No daemon.");
         foreach (IGrouping<string, CommandEntry> group in CommandTable.All.GroupBy(c => c.Group))
         {

@@ -9,6 +9,9 @@ namespace Strata.Linux;
 public static unsafe class Mounts
 {
     private const int CLONE_FS = 0x200, CLONE_NEWNS = 0x20000;
+    [ThreadStatic]
+    private static bool t_isPrivate;
+
     private const int MNT_DETACH = 2, UMOUNT_NOFOLLOW = 8;
     private const nuint MS_REC = 0x4000, MS_PRIVATE = 1 << 18, MS_SLAVE = 1 << 19, MS_SHARED = 1 << 20;
     private const int FSOPEN_CLOEXEC = 1, FSMOUNT_CLOEXEC = 1, OPEN_TREE_CLONE = 1, AT_RECURSIVE = 0x8000, MOVE_MOUNT_F_EMPTY_PATH = 4;
@@ -19,6 +22,11 @@ public static unsafe class Mounts
     public static void Mount(MountSpec mount)
     {
         ArgumentNullException.ThrowIfNull(mount);
+        if (mount.Lowers.Count > 0)
+        {
+            MountOnLowers(mount);
+            return;
+        }
         if (mount.Flags.HasFlag(MountFlags.Bind))
         {
             Bind(mount);
@@ -76,6 +84,7 @@ public static unsafe class Mounts
                 {
                     throw Native.Failure("unshare", "(mount namespace)");
                 }
+                t_isPrivate = true;
                 SetPropagation(new MountSpec("", "", "/", [], MountFlags.Slave | MountFlags.Recursive));
                 result = action();
             }
@@ -90,6 +99,30 @@ public static unsafe class Mounts
         thread.Join();
         failure?.Throw();
         return result!;
+    }
+
+    // What was mounted keeps its lowers whether they can still be found by name or not: so in our own namespace they lose those at once, and nothing is left when it goes.
+    private static void MountOnLowers(MountSpec mount)
+    {
+        var mounted = new Stack<string>();
+        bool isMounted = false;
+        try
+        {
+            foreach (MountSpec lower in mount.Lowers)
+            {
+                Mount(lower);
+                mounted.Push(lower.Target);
+            }
+            Mount(mount with { Lowers = [] });
+            isMounted = true;
+        }
+        finally
+        {
+            while (!(isMounted && t_isPrivate) && mounted.TryPop(out string? target))
+            {
+                Unmount(target, detach: true);
+            }
+        }
     }
 
     private static void MountNew(MountSpec mount)
@@ -284,7 +317,11 @@ public enum MountFlags
 /// One mount: what the snapshotters produce and the container runtime consumes.
 /// Options are <c>key=value</c> or <c>flag</c>, passed to fsconfig one by one; <c>lowerdir+=PATH</c> may come many times, top layer first.
 /// </summary>
-public sealed record MountSpec(string Type, string Source, string Target, IReadOnlyList<string> Options, MountFlags Flags = MountFlags.None);
+public sealed record MountSpec(string Type, string Source, string Target, IReadOnlyList<string> Options, MountFlags Flags = MountFlags.None)
+{
+    /// <summary>What has to be mounted for this mount to be made. Where others would see it, it is unmounted right after: what was made of it keeps it.</summary>
+    public IReadOnlyList<MountSpec> Lowers { get; init; } = [];
+}
 
 /// <summary>A line of /proc/self/mountinfo.</summary>
 public sealed record MountEntry(int Id, string Target, string Type, string Source, string Options, string SuperOptions);

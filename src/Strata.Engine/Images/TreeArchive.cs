@@ -39,8 +39,7 @@ internal static class TreeArchive
                     writer.Write(new SymbolicLinkEntry(node.Path, metadata, stack.ReadLink(node)));
                     break;
                 case FileKind.Regular:
-                    using (SafeFileHandle file = stack.OpenFile(node))
-                    using (var content = new FileStream(file, FileAccess.Read, bufferSize: 0))
+                    using (Stream content = stack.OpenFile(node))
                     {
                         writer.Write(new FileEntry(node.Path, metadata, content.Length), content);
                     }

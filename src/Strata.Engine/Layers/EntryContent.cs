@@ -14,12 +14,18 @@ internal sealed class EntryContent : Stream
     internal EntryContent(HashingPipe pipe, string path, long size, long stored, List<SparseExtent>? map)
     {
         (_pipe, _path, _size, _map) = (pipe, path, size, map);
-        (_storedLeft, _padded) = (stored, stored);
+        (_storedLeft, _padded, PlainOffset) = (stored, stored, pipe.BytesRead);
         (_dataLeft, _mapped) = map is null ? (size, size) : (0, 0);
     }
 
     /// <summary>It is a sparse file's.</summary>
     internal bool HasMap => _map is not null;
+
+    /// <summary>Where it has data, in order; null for a file without holes.</summary>
+    internal IReadOnlyList<SparseExtent>? Map => _map;
+
+    /// <summary>Where its bytes begin in the plain tar: at a block of 512. Those of a sparse file's extents follow each other.</summary>
+    internal long PlainOffset { get; }
 
     public override bool CanRead => true;
     public override bool CanSeek => false;

@@ -1,25 +1,31 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
+using Strata.Linux;
 
 namespace Strata.Layers;
 
 /// <summary>
-/// Decompresses on one thread, hashes on another, and is read on the caller's: on two cores a layer then costs about as much as its slowest
-/// part. At most <see cref="Buffers"/> buffers are under way. A failure of either thread stops both and is thrown at the reader, then and at every call
+/// Decompresses on one thread, hashes on another, keeps a copy on a third where one is wanted, and is read on the caller's: a layer then costs about
+/// as much as its slowest part. At most <see cref="Buffers"/> buffers are under way. A failure of one thread stops all and is thrown at the reader, then and at every call
 /// after it.
 /// </summary>
 internal sealed class HashingPipe : Stream
 {
     private const int Buffers = 4;
     private const int BufferBytes = 1 << 20;
+    private const int WritebackBytes = 8 << 20;
     private readonly BlockingCollection<Chunk> _free = new(Buffers);
     private readonly BlockingCollection<Chunk> _filled = new(Buffers + 1);
     private readonly BlockingCollection<Chunk> _toHash = new(Buffers + 1);
     private readonly IncrementalHash _hash;
     private readonly long _maxBytes;
     private readonly CancellationTokenSource _stop = new();
+    private readonly BlockingCollection<Chunk>? _toCopy;
+    private readonly SafeFileHandle? _copy;
     private readonly Thread _filler, _hasher;
+    private readonly Thread? _copier;
     private readonly Chunk[] _chunks = new Chunk[Buffers];
     private readonly Stream _source;
     private Exception? _failure;
@@ -27,8 +33,8 @@ internal sealed class HashingPipe : Stream
     private int _at;
     private bool _atEnd, _disposed;
 
-    /// <summary>Starts to read <paramref name="source"/>, which is not disposed. More than <paramref name="maxBytes"/> are not handed out, nor passed over.</summary>
-    internal HashingPipe(Stream source, long maxBytes = long.MaxValue, IncrementalHash? hash = null)
+    /// <summary>Starts to read <paramref name="source"/>, which is not disposed. More than <paramref name="maxBytes"/> are not handed out, nor passed over; all that is goes to the empty file <paramref name="copy"/> as well.</summary>
+    internal HashingPipe(Stream source, long maxBytes = long.MaxValue, IncrementalHash? hash = null, SafeFileHandle? copy = null)
     {
         (_source, _maxBytes, _hash) = (source, maxBytes, hash ?? IncrementalHash.CreateHash(HashAlgorithmName.SHA256));
         for (int i = 0; i < Buffers; i++)
@@ -39,6 +45,12 @@ internal sealed class HashingPipe : Stream
         _hasher = new Thread(Hash) { IsBackground = true, Name = "layer hash" };
         _filler.Start();
         _hasher.Start();
+        if (copy is not null)
+        {
+            (_copy, _toCopy) = (copy, new BlockingCollection<Chunk>(Buffers + 1));
+            _copier = new Thread(Copy) { IsBackground = true, Name = "layer copy" };
+            _copier.Start();
+        }
     }
 
     /// <summary>Bytes handed out so far.</summary>
@@ -50,10 +62,11 @@ internal sealed class HashingPipe : Stream
     public override long Length => throw new NotSupportedException();
     public override long Position { get => BytesRead; set => throw new NotSupportedException(); }
 
-    /// <summary>The hash of all; once, after the end was read.</summary>
+    /// <summary>The hash of all; once, after the end was read. Then the copy is whole, too.</summary>
     internal byte[] Finish()
     {
         _hasher.Join();
+        _copier?.Join();
         ThrowIfFailed();
         return _hash.GetHashAndReset();
     }
@@ -97,6 +110,7 @@ internal sealed class HashingPipe : Stream
             _stop.Cancel();
             _filler.Join();
             _hasher.Join();
+            _copier?.Join();
             _current = null;
             _atEnd = true;
             foreach (Chunk chunk in _chunks.Where(c => c.Bytes is not null))
@@ -107,6 +121,7 @@ internal sealed class HashingPipe : Stream
             _free.Dispose();
             _filled.Dispose();
             _toHash.Dispose();
+            _toCopy?.Dispose();
             _stop.Dispose();
         }
         base.Dispose(disposing);
@@ -138,12 +153,14 @@ internal sealed class HashingPipe : Stream
         {
             (_current, _atEnd) = (null, true);
             _toHash.CompleteAdding();
+            _toCopy?.CompleteAdding();
             ThrowIfFailed();
             return false;
         }
         _at = 0;
-        _current.Users = 2; // the reader and the hasher
+        _current.Users = _toCopy is null ? 2 : 3; // the reader, the hasher and the copier
         _toHash.Add(_current);
+        _toCopy?.Add(_current);
         return true;
     }
 
@@ -211,6 +228,36 @@ internal sealed class HashingPipe : Stream
         catch (Exception e)
         {
             // Its chunks never come free: whoever waits for one would wait for ever.
+            Interlocked.CompareExchange(ref _failure, e, null);
+            _stop.Cancel();
+        }
+    }
+
+    // The disk begins at once: what the caller syncs at the end is mostly there by then.
+    private void Copy()
+    {
+        try
+        {
+            long at = 0, begun = 0;
+            foreach (Chunk chunk in _toCopy!.GetConsumingEnumerable(_stop.Token))
+            {
+                int length = chunk.Length;
+                RandomAccess.Write(_copy!, chunk.Bytes.AsSpan(0, length), at);
+                Release(chunk);
+                at += length;
+                if (at - begun >= WritebackBytes)
+                {
+                    Durability.BeginWriteback(_copy!, begun, at - begun);
+                    begun = at;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // disposed before the end: nobody wants the copy
+        }
+        catch (Exception e)
+        {
             Interlocked.CompareExchange(ref _failure, e, null);
             _stop.Cancel();
         }

@@ -142,7 +142,7 @@ internal sealed class ComparedScanner(string copy, LayerStack lower, int layers,
     private bool HasSameContent(string path, LayerNode node)
     {
         using var one = new FileStream(Upper.OpenFile(path), FileAccess.Read, bufferSize: 0);
-        using var other = new FileStream(Lower.OpenFile(node), FileAccess.Read, bufferSize: 0);
+        using Stream other = Lower.OpenFile(node);
         byte[] mine = new byte[BufferBytes], theirs = new byte[BufferBytes];
         int read;
         while ((read = one.ReadAtLeast(mine, BufferBytes, throwOnEndOfStream: false)) > 0)

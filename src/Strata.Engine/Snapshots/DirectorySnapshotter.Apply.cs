@@ -107,7 +107,7 @@ public abstract partial class DirectorySnapshotter
                 LayerTree? tree = alone[diffId];
                 using (LayerStack below = tree is { Record.HidesAllBelow: true } ? new LayerStack([]) : OpenStaged(top, staged))
                 {
-                    if (tree is null || !LayerTrees.Fits(tree, below))
+                    if (tree is null || !_trees.Fits(tree, below))
                     {
                         string name = _trees.NameOfChain(ChainId.Of(top?.ChainId, diffId));
                         tree = _trees.TryFind(name) ?? await UnpackAsync(name, layer, diffId, below, source, cancellationToken).ConfigureAwait(false);
@@ -118,7 +118,7 @@ public abstract partial class DirectorySnapshotter
                 top = new CommittedSnapshot(diffId, top, tree!.Name, tree.Record.ContentBytes, tree.Record.HidesAllBelow, Name);
             }
             string record = StageRecord(top!);
-            Durability.SyncFileSystem(_layout.Ingest);
+            _trees.Sync([.. used.Where(t => t.IsStaged).DistinctBy(t => t.Name)], record);
             return await TryPublishAsync(top!, record, [.. used.Where(t => t.IsStaged).DistinctBy(t => t.Name)], cancellationToken).ConfigureAwait(false) ? top : null;
         }
         catch (LinuxException e) when (mayTryAgain && e.Errno is Errno.ENOENT && (parent is not null || alone.Values.Any(t => t is { IsStaged: false })))
@@ -153,7 +153,7 @@ public abstract partial class DirectorySnapshotter
     }
 
     private LayerStack OpenStaged(CommittedSnapshot? top, ConcurrentDictionary<string, LayerTree> staged)
-        => new([.. (top?.Stack ?? []).Select(s => staged.TryGetValue(s.Tree, out LayerTree? tree) ? tree.Files : _trees.FilesOf(s.Tree))], FirstVisible(top), _trees.Marks);
+        => new([.. (top?.Stack ?? []).Select(s => staged.TryGetValue(s.Tree, out LayerTree? tree) ? tree.Files : _trees.FilesOf(s.Tree))], FirstVisible(top), _trees.Marks, _trees.OpenFiles);
 
     // A name on its way: written aside, so that one sync takes it along.
     private string StageRecord(CommittedSnapshot top)

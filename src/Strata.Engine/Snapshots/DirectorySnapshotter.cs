@@ -22,10 +22,10 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
     private readonly StoreLayout _layout;
     private readonly LayerTrees _trees;
 
-    private protected DirectorySnapshotter(StoreLayout layout, string name, WhiteoutForm form)
+    private protected DirectorySnapshotter(StoreLayout layout, string name, LayerTrees trees)
     {
         ArgumentNullException.ThrowIfNull(layout);
-        (_layout, Name, _trees) = (layout, name, new LayerTrees(layout, form, SuffixOf(name)));
+        (_layout, Name, _trees) = (layout, name, trees);
     }
 
     /// <inheritdoc/>
@@ -138,7 +138,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
     }
 
     /// <inheritdoc/>
-    public async ValueTask<CommittedSnapshot> CommitAsync(ActiveSnapshot snapshot, Digest diffId, CancellationToken cancellationToken = default)
+    public virtual async ValueTask<CommittedSnapshot> CommitAsync(ActiveSnapshot snapshot, Digest diffId, CancellationToken cancellationToken = default)
     {
         Own(snapshot);
         byte[] json = AtomicFile.TryRead(ChangesPath(snapshot), int.MaxValue) ?? throw new StrataException(ErrorKind.Conflict, $"snapshot {snapshot.Key}: its changes were not written as a layer");
@@ -149,7 +149,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         LayerTree tree = FindFitting(snapshot.Parent, diffId) ?? Freeze(snapshot, diffId, changes);
         var committed = new CommittedSnapshot(diffId, snapshot.Parent, tree.Name, tree.Record.ContentBytes, tree.Record.HidesAllBelow, Name);
         string record = StageRecord(committed);
-        Durability.SyncFileSystem(_layout.Ingest);
+        _trees.Sync([tree], record);
         if (tree.IsStaged)
         {
             // Moved when all is on disk: a disk that fails in the sync leaves the snapshot as it was.
@@ -301,7 +301,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
 
     private static HashSet<string> TreesOf(IEnumerable<CommittedSnapshot> snapshots) => [.. snapshots.SelectMany(s => s.Stack.Select(l => l.Tree).Append(LayerTrees.NameOfMerged(s.ChainId, SuffixOf(s.Snapshotter))))];
 
-    private void RemoveActive(string key) => TrashFolder.Remove(_layout, ActivePath(key));
+    private protected void RemoveActive(string key) => TrashFolder.Remove(_layout, ActivePath(key));
 
     // Something is about to stand on a snapshot: it must be there, and be there by its name.
     private void KeepNamed(CommittedSnapshot snapshot)
@@ -325,7 +325,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
             return null;
         }
         using LayerStack below = OpenCommitted(parent);
-        return LayerTrees.Fits(tree, below) ? tree : _trees.TryFind(_trees.NameOfChain(ChainId.Of(parent?.ChainId, diffId)));
+        return _trees.Fits(tree, below) ? tree : _trees.TryFind(_trees.NameOfChain(ChainId.Of(parent?.ChainId, diffId)));
     }
 
     // A tree that has all but its files: those are still the snapshot's.
@@ -393,9 +393,9 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
             ? SnapshotRecords.Parse(json, ActiveRecord.Read, $"snapshot {key}")
             : null;
 
-    private bool IsWhole(CommittedSnapshot snapshot) => snapshot.Stack.All(s => Directory.Exists(_trees.FilesOf(s.Tree)));
+    private bool IsWhole(CommittedSnapshot snapshot) => snapshot.Stack.All(s => _trees.IsThere(s.Tree));
 
-    private protected LayerStack OpenCommitted(CommittedSnapshot? top) => new(AllTrees(top), FirstVisible(top), _trees.Marks);
+    private protected LayerStack OpenCommitted(CommittedSnapshot? top) => new(AllTrees(top), FirstVisible(top), _trees.Marks, _trees.OpenFiles);
 
     private protected string[] AllTrees(CommittedSnapshot? top) => [.. (top?.Stack ?? []).Select(s => _trees.FilesOf(s.Tree))];
 
@@ -411,11 +411,11 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
 
     private protected string[] VisibleTrees(CommittedSnapshot? top) => AllTrees(top)[FirstVisible(top)..];
 
-    private string ChangesPath(ActiveSnapshot snapshot) => Path.Combine(ActivePath(snapshot.Key), "layer.json");
+    private protected string ChangesPath(ActiveSnapshot snapshot) => Path.Combine(ActivePath(snapshot.Key), "layer.json");
 
     private string RecordPath(Digest chain, string snapshotter) => Path.Combine(_layout.Snapshots, chain.Hex.ToString() + SuffixOf(snapshotter) + ".json");
 
-    private static string SuffixOf(string snapshotter) => snapshotter == OverlaySnapshotter.OwnName ? "" : "." + snapshotter;
+    private protected static string SuffixOf(string snapshotter) => snapshotter == OverlaySnapshotter.OwnName ? "" : "." + snapshotter;
 
     private protected string ActivePath(string key)
     {

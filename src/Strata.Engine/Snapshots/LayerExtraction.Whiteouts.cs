@@ -14,7 +14,7 @@ internal sealed partial class LayerExtraction
             parent.Hide(name);
             return;
         }
-        _smallFiles.Drain();
+        _target.Drain();
         RemoveWhatWasThere(path);
     }
 
@@ -22,7 +22,7 @@ internal sealed partial class LayerExtraction
     {
         if (!_isLayer)
         {
-            _smallFiles.Drain();
+            _target.Drain();
             if (_target.TryGetStatus(path) is { Kind: FileKind.Directory })
             {
                 RemoveChildrenThatWereThere(path);

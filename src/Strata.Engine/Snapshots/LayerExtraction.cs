@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Microsoft.Win32.SafeHandles;
 using Strata.Layers;
 using Strata.Linux;
 
@@ -26,27 +25,23 @@ internal sealed class NeedsLayersBelowException() : Exception("the layer has har
 /// </summary>
 internal sealed partial class LayerExtraction : IDisposable
 {
-    private const int CopyBytes = 1 << 18;
     private const int SetGidBit = 0b10_000_000_000, SetIdBits = 0b110_000_000_000;
     private const int DefaultMode = 0b111_101_101;
-    private readonly RootedDirectory _target;
+    private readonly IExtractionTarget _target;
     private readonly ExtractOptions _options;
     private readonly LayerStack? _below;
     private readonly WhiteoutForm _form;
     private readonly bool _isLayer; // one of a stack, and no file system of its own
-    private readonly SmallFileWriter _smallFiles;
     private readonly Folder _root;
     private readonly HashSet<string> _copiedUp = new(StringComparer.Ordinal);
     private readonly HashSet<string> _own = new(StringComparer.Ordinal); // plain only: what a whiteout must not remove
     private string? _lastParent;
     private Folder? _lastFolder;
-    private byte[]? _copy;
     private long _contentBytes;
 
-    internal LayerExtraction(RootedDirectory target, ExtractOptions options, WhiteoutForm form, LayerStack? below)
+    internal LayerExtraction(IExtractionTarget target, ExtractOptions options, WhiteoutForm form, LayerStack? below)
     {
         (_target, _options, _below, _form, _isLayer) = (target, options, below, form, form != WhiteoutForm.Applied);
-        _smallFiles = new SmallFileWriter(target);
         _root = new Folder(null, "", "") { IsMade = _isLayer };
         if (_isLayer)
         {
@@ -101,7 +96,7 @@ internal sealed partial class LayerExtraction : IDisposable
     /// <summary>Writes whiteouts, and last the times of directories: what was put into them changed those.</summary>
     internal ExtractedTree Finish()
     {
-        _smallFiles.Drain();
+        _target.Drain();
         List<string> implied = [], hiding = [];
         var pending = new Stack<(Folder Folder, bool Left)>();
         pending.Push((_root, false));
@@ -139,22 +134,20 @@ internal sealed partial class LayerExtraction : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _smallFiles.Dispose();
+    public void Dispose() => _target.Dispose();
 
     private void PutNode(Folder parent, string name, string path, NodeEntry entry, Stream content)
     {
-        if (entry is FileEntry { Size: <= SmallFileWriter.MaxFileBytes } small && (_isLayer || parent.IsMade) && content is not EntryContent { HasMap: true } && !parent.Children.ContainsKey(name))
+        if (entry is FileEntry file)
         {
-            _smallFiles.Add(path, (int)small.Size, small.Metadata, OwnerToSet(parent, small.Metadata), content);
-            _contentBytes += small.Size;
+            bool mayWait = (_isLayer || parent.IsMade) && !parent.Children.ContainsKey(name);
+            _target.PutFile(path, file, OwnerToSet(parent, file.Metadata), content, mayWait);
+            _contentBytes += file.Size;
             return;
         }
-        _smallFiles.Settle(path);
+        _target.Settle(path);
         switch (entry)
         {
-            case FileEntry file:
-                PutFile(parent, path, file, content);
-                break;
             case SymbolicLinkEntry link:
                 _target.CreateSymbolicLink(path, link.Target);
                 SetAttributes(parent, path, link.Metadata, hasMode: false);
@@ -168,48 +161,6 @@ internal sealed partial class LayerExtraction : IDisposable
                 break;
             default:
                 throw new System.Diagnostics.UnreachableException(entry.GetType().Name);
-        }
-    }
-
-    private void PutFile(Folder parent, string path, FileEntry file, Stream content)
-    {
-        using SafeFileHandle handle = _target.CreateFile(path, file.Metadata.Mode);
-        CopyContent(content, handle, file.Size, path);
-        _contentBytes += file.Size;
-        FileDresser.Dress(handle, path, file.Metadata, OwnerToSet(parent, file.Metadata));
-    }
-
-    // Holes of the archive stay holes; and so does what is zeros for long: an archive of a sparse file that knows no holes has those written out.
-    private void CopyContent(Stream content, SafeFileHandle handle, long size, string path)
-    {
-        byte[] buffer = _copy ??= new byte[CopyBytes];
-        bool endsInHole = false;
-        while (true)
-        {
-            long hole = (content as EntryContent)?.PassHole() ?? 0;
-            int read = 0;
-            if (hole == 0)
-            {
-                read = content.Read(buffer, 0, CopyBytes);
-                if (read == 0)
-                {
-                    break;
-                }
-                hole = FileDresser.IsLongZeros(buffer.AsSpan(0, read)) ? read : 0;
-            }
-            endsInHole = hole > 0;
-            if (endsInHole)
-            {
-                Files.Skip(handle, hole, path);
-            }
-            else
-            {
-                Files.Write(handle, buffer.AsSpan(0, read), path);
-            }
-        }
-        if (endsInHole)
-        {
-            Files.SetLength(handle, size, path);
         }
     }
 
@@ -252,7 +203,7 @@ internal sealed partial class LayerExtraction : IDisposable
         {
             Evict(parent, name, real);
         }
-        _smallFiles.Settle(real);
+        _target.Settle(real);
         try
         {
             _target.CreateDirectory(real, metadata.Mode);
@@ -271,7 +222,7 @@ internal sealed partial class LayerExtraction : IDisposable
     private void PutHardLink(string path, HardLinkEntry link)
     {
         string existing = _options.Prefix.Length == 0 ? link.Target : _options.Prefix + "/" + link.Target;
-        _smallFiles.Drain(); // the way there may have links
+        _target.Drain(); // the way there may have links
         FileStatus? status = _target.TryGetStatus(existing);
         if (status is { Kind: FileKind.Directory })
         {
@@ -299,10 +250,10 @@ internal sealed partial class LayerExtraction : IDisposable
         Folder folder = ParentOf(node.Path, out string name, out string real);
         if (real == path || folder.Hides(name) || _target.TryGetStatus(real) is not null)
         {
-            UpCopier.Copy(_below, node, path, _target);
+            _target.CopyUp(_below, node, path);
             return;
         }
-        UpCopier.Copy(_below, node, real, _target);
+        _target.CopyUp(_below, node, real);
         _copiedUp.Add(real);
         _target.CreateHardLink(path, real);
     }
@@ -392,7 +343,7 @@ internal sealed partial class LayerExtraction : IDisposable
     private string? LinkTarget(Folder at, string name)
     {
         string path = at.PathOf(name);
-        _smallFiles.Settle(path);
+        _target.Settle(path);
         if (_target.TryGetStatus(path) is { } own)
         {
             return own.Kind == FileKind.SymbolicLink ? _target.ReadLink(path) : null;
@@ -428,7 +379,7 @@ internal sealed partial class LayerExtraction : IDisposable
         LayerNode? below = folder.IsOpaque ? null : folder.Parent is null ? _below?.TryFind("") : Below(folder.Parent, folder.Name);
         if (below is { Status.Kind: FileKind.Directory })
         {
-            UpCopier.Dress(_below!, below, folder.Path, _target);
+            _target.DressAs(_below!, below, folder.Path);
             (folder.Time, folder.SetsGid) = (below.Status.Modified, (below.Status.Mode & SetGidBit) != 0);
             return;
         }
@@ -462,7 +413,7 @@ internal sealed partial class LayerExtraction : IDisposable
 
     private void Evict(Folder parent, string name, string path)
     {
-        _smallFiles.Drain();
+        _target.Drain();
         if (parent.Children.Remove(name))
         {
             (_lastParent, _lastFolder) = (null, null);

@@ -14,16 +14,16 @@ public static class LayerExtractor
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(options);
-        using var extraction = new LayerExtraction(target, options, options.OverlayWhiteouts ? WhiteoutForm.Overlay : WhiteoutForm.Applied, below: null);
+        using var extraction = new LayerExtraction(new DirectoryTarget(target), options, options.OverlayWhiteouts ? WhiteoutForm.Overlay : WhiteoutForm.Applied, below: null);
         Run(layer, extraction, cancellationToken);
         return extraction.Finish().ContentBytes;
     }
 
     /// <summary>
-    /// Extracts a layer into an empty directory as one of a stack. Without <paramref name="below"/> the tree is good for every stack that fits what
+    /// Extracts a layer into an empty target, which is disposed, as one of a stack. Without <paramref name="below"/> the tree is good for every stack that fits what
     /// it says of itself; with it, for that stack only. Null: the layer has hard links to files below, so it cannot be extracted alone.
     /// </summary>
-    internal static ExtractedTree? TryExtractTree(LayerReader layer, RootedDirectory target, WhiteoutForm form, LayerStack? below, CancellationToken cancellationToken)
+    internal static ExtractedTree? TryExtractTree(LayerReader layer, IExtractionTarget target, WhiteoutForm form, LayerStack? below, CancellationToken cancellationToken)
     {
         using var extraction = new LayerExtraction(target, new ExtractOptions(), form, below);
         try

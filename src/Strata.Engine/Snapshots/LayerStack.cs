@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using Strata.Linux;
 
 namespace Strata.Snapshots;
@@ -14,7 +13,8 @@ public sealed class LayerStack : IDisposable
 {
     internal const int MaxLinks = 40; // the kernel's own limit
     private readonly string[] _trees; // bottom first
-    private readonly RootedDirectory?[] _roots;
+    private readonly ILayerFiles?[] _roots;
+    private readonly Func<string, ILayerFiles> _open;
     private readonly LayerMarks?[] _marks;
     private readonly Func<string, LayerMarks?>? _readMarks;
     private readonly int _first;
@@ -25,13 +25,14 @@ public sealed class LayerStack : IDisposable
 
     /// <summary>
     /// A stack of which those below <paramref name="first"/> are hidden: they count as layers, and nothing of them is seen. <paramref name="readMarks"/>
-    /// gives what a directory's layer deletes; where null, the directories say it as overlayfs does.
+    /// gives what a directory's layer deletes; where null, the directories say it as overlayfs does. <paramref name="open"/> opens a layer that may be no directory.
     /// </summary>
-    internal LayerStack(IReadOnlyList<string> trees, int first, Func<string, LayerMarks?>? readMarks = null)
+    internal LayerStack(IReadOnlyList<string> trees, int first, Func<string, LayerMarks?>? readMarks = null, Func<string, ILayerFiles>? open = null)
     {
         ArgumentNullException.ThrowIfNull(trees);
         _trees = [.. trees];
-        _roots = new RootedDirectory?[_trees.Length];
+        _roots = new ILayerFiles?[_trees.Length];
+        _open = open ?? DirectoryFiles.Open;
         _marks = new LayerMarks?[_trees.Length];
         (_first, _readMarks) = (first, readMarks);
     }
@@ -99,8 +100,8 @@ public sealed class LayerStack : IDisposable
         return answers;
     }
 
-    /// <summary>Opens a regular file.</summary>
-    public SafeFileHandle OpenFile(LayerNode file)
+    /// <summary>Opens a regular file to read; the stream knows its length and can seek. It is good as long as the stack is.</summary>
+    public Stream OpenFile(LayerNode file)
     {
         ArgumentNullException.ThrowIfNull(file);
         return Open(file.Layer).OpenFile(file.Path);
@@ -123,7 +124,7 @@ public sealed class LayerStack : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (RootedDirectory? root in _roots)
+        foreach (ILayerFiles? root in _roots)
         {
             root?.Dispose();
         }
@@ -218,20 +219,20 @@ public sealed class LayerStack : IDisposable
         return way[^1];
     }
 
-    private RootedDirectory Open(int layer)
+    private ILayerFiles Open(int layer)
     {
         if (_roots[layer] is { } open)
         {
             return open;
         }
         _marks[layer] = _readMarks?.Invoke(_trees[layer]);
-        return _roots[layer] = RootedDirectory.Open(_trees[layer]);
+        return _roots[layer] = _open(_trees[layer]);
     }
 
     // What one layer says about a path.
     private bool TryGetOwn(int layer, string path, out FileStatus status, out bool isWhiteout)
     {
-        RootedDirectory root = Open(layer);
+        ILayerFiles root = Open(layer);
         isWhiteout = _marks[layer]?.IsWhiteout(path) == true;
         if (isWhiteout)
         {

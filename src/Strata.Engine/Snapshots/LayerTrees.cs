@@ -19,7 +19,7 @@ internal sealed record LayerTree(string Name, string Folder, TreeRecord Record, 
 /// Layers as directories, such as overlayfs reads them as lowers: unpacked aside, synced with one syncfs however many there are, then renamed to their names.
 /// A tree that is there is whole.
 /// </summary>
-internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string suffix)
+internal class LayerTrees(StoreLayout layout, WhiteoutForm form, string suffix)
 {
     private const int DefaultMode = 0b111_101_101;
 
@@ -39,13 +39,22 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
 
     internal string FilesOf(string name) => Path.Combine(layout.Trees, name, "fs");
 
+    /// <summary>Whether a tree's files are there, as far as one can tell without a look inside.</summary>
+    internal virtual bool IsThere(string name) => Directory.Exists(FilesOf(name));
+
+    /// <summary>Opens what a stack of layers has at a path: one of these trees, or a directory.</summary>
+    internal virtual ILayerFiles OpenFiles(string path) => DirectoryFiles.Open(path);
+
+    /// <summary>Brings staged trees, and a record beside them, to the disk.</summary>
+    internal virtual void Sync(IEnumerable<LayerTree> staged, string record) => Durability.SyncFileSystem(layout.Ingest);
+
     /// <summary>A published tree.</summary>
     internal LayerTree? TryFind(string name)
     {
         string folder = Path.Combine(layout.Trees, name);
         try
         {
-            return AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is { } json && Directory.Exists(FilesOf(name))
+            return AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is { } json && IsThere(name)
                 ? new LayerTree(name, folder, SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name), IsStaged: false)
                 : null;
         }
@@ -57,7 +66,7 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
 
     /// <summary>Unpacks a layer into a staged tree; null where it has hard links to files below and <paramref name="below"/> is null.</summary>
     /// <exception cref="DigestMismatchException">The layer is another one.</exception>
-    internal LayerTree? Unpack(string name, Stream blob, Digest diffId, LayerStack? below, CancellationToken cancellationToken)
+    internal virtual LayerTree? Unpack(string name, Stream blob, Digest diffId, LayerStack? below, CancellationToken cancellationToken)
     {
         string staging = layout.NewIngestPath("tree");
         bool isWhole = false;
@@ -66,7 +75,7 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
         {
             using RootedDirectory root = RootedDirectory.Open(Path.Combine(staging, "fs"));
             using var reader = new LayerReader(blob);
-            if (LayerExtractor.TryExtractTree(reader, root, form, below, cancellationToken) is not { } tree)
+            if (LayerExtractor.TryExtractTree(reader, new DirectoryTarget(root), form, below, cancellationToken) is not { } tree)
             {
                 return null;
             }
@@ -96,13 +105,13 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
     /// Whether a tree that was made without a look at what is below shows on <paramref name="below"/> what the layer means: directories that it has
     /// only because of what is in them must look as those below, and whiteouts must have something to be joined with.
     /// </summary>
-    internal static bool Fits(LayerTree tree, LayerStack below)
+    internal bool Fits(LayerTree tree, LayerStack below)
     {
         if (tree.Record is { Implied.Length: 0, Hiding.Length: 0 })
         {
             return true;
         }
-        using RootedDirectory root = RootedDirectory.Open(tree.Files);
+        using ILayerFiles root = OpenFiles(tree.Files);
         return tree.Record.Hiding.Select(p => LinuxPath.Decode(p)).All(path => Find(below, path) is { Status.Kind: FileKind.Directory })
             && tree.Record.Implied.Select(p => LinuxPath.Decode(p)).All(path => LooksTheSame(root, path, below));
     }
@@ -138,7 +147,7 @@ internal sealed class LayerTrees(StoreLayout layout, WhiteoutForm form, string s
 
     private static LayerNode? Find(LayerStack below, string path) => below.TryFind(path) is { } node && node.Path == path ? node : null;
 
-    private static bool LooksTheSame(RootedDirectory root, string path, LayerStack below)
+    private static bool LooksTheSame(ILayerFiles root, string path, LayerStack below)
     {
         FileStatus own = root.TryGetStatus(path) ?? throw new LinuxException("stat", path, Errno.ENOENT);
         IEnumerable<KeyValuePair<string, byte[]>> ownXattrs = root.GetXattrs(path).Where(x => !x.Key.StartsWith(OverlayXattrs.Prefix, StringComparison.Ordinal));

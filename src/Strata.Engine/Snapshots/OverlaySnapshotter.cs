@@ -4,7 +4,7 @@ using Strata.Linux;
 namespace Strata.Snapshots;
 
 /// <summary>Layers joined by the kernel: trees as overlayfs' lowers, active/KEY/{upper,work}/ for what is written.</summary>
-public sealed class OverlaySnapshotter : DirectorySnapshotter
+public class OverlaySnapshotter : DirectorySnapshotter
 {
     internal const string OwnName = "overlay";
     private const int MaxLowers = 500; // OVL_MAX_STACK of fs/overlayfs
@@ -12,10 +12,10 @@ public sealed class OverlaySnapshotter : DirectorySnapshotter
     // nofollow: a redirect planted in a layer leads nowhere. No index, no metacopy: lowers are shared by many uppers.
     internal static readonly string[] Options = ["redirect_dir=nofollow", "index=off", "metacopy=off", "xino=off"];
 
-    private OverlaySnapshotter(StoreLayout layout) : base(layout, OwnName, WhiteoutForm.Overlay) { }
+    private protected OverlaySnapshotter(StoreLayout layout, string name, LayerTrees trees) : base(layout, name, trees) { }
 
     /// <summary>Opens the snapshots of a store.</summary>
-    public static OverlaySnapshotter Open(StoreLayout layout) => new(layout);
+    public static OverlaySnapshotter Open(StoreLayout layout) => new(layout, OwnName, new LayerTrees(layout, WhiteoutForm.Overlay, SuffixOf(OwnName)));
 
     /// <inheritdoc/>
     public override IReadOnlyList<MountSpec> GetMounts(Snapshot snapshot, string target)
@@ -27,16 +27,16 @@ public sealed class OverlaySnapshotter : DirectorySnapshotter
             string folder = ActivePath(active.Key);
             AddLowers(options, [.. VisibleTrees(active.Parent), .. active.HasInit ? [Path.Combine(folder, "init")] : Array.Empty<string>()]);
             options.AddRange(["upperdir=" + Upper(active), "workdir=" + Path.Combine(folder, "work")]);
-            return [new MountSpec("overlay", "strata", target, options)];
+            return [new MountSpec("overlay", "strata", target, options) { Lowers = MountsOf(active.Parent) }];
         }
         string[] trees = VisibleTrees((CommittedSnapshot)snapshot);
         if (trees.Length == 1)
         {
             // overlayfs takes no single lower; and a bottom layer has no whiteouts that it would have to hide.
-            return [new MountSpec("", trees[0], target, [], MountFlags.Bind | MountFlags.ReadOnly)];
+            return [MountsOf((CommittedSnapshot)snapshot) is [var only] ? only with { Target = target } : new MountSpec("", trees[0], target, [], MountFlags.Bind | MountFlags.ReadOnly)];
         }
         AddLowers(options, trees);
-        return [new MountSpec("overlay", "strata", target, options, MountFlags.ReadOnly)];
+        return [new MountSpec("overlay", "strata", target, options, MountFlags.ReadOnly) { Lowers = MountsOf((CommittedSnapshot)snapshot) }];
     }
 
     /// <inheritdoc/>
@@ -44,7 +44,7 @@ public sealed class OverlaySnapshotter : DirectorySnapshotter
     {
         Own(snapshot);
         return snapshot is ActiveSnapshot active
-            ? new LayerStack([.. AllTrees(active.Parent), Upper(active)], FirstVisible(active.Parent))
+            ? new LayerStack([.. AllTrees(active.Parent), Upper(active)], FirstVisible(active.Parent), readMarks: null, Trees.OpenFiles)
             : OpenCommitted((CommittedSnapshot)snapshot);
     }
 
@@ -88,6 +88,9 @@ public sealed class OverlaySnapshotter : DirectorySnapshotter
     }
 
     private protected override void MoveInto(ActiveSnapshot snapshot, LayerTree tree) => Durability.Rename(Upper(snapshot), tree.Files, replace: false);
+
+    /// <summary>What has to be mounted before the visible layers are where <see cref="DirectorySnapshotter.VisibleTrees"/> says; nothing where they are directories.</summary>
+    private protected virtual IReadOnlyList<MountSpec> MountsOf(CommittedSnapshot? top) => [];
 
     private UpperScanner ScanUpper(ActiveSnapshot snapshot) => new(Upper(snapshot), OpenCommitted(snapshot.Parent));
 

@@ -50,12 +50,13 @@ internal sealed record ChangesRecord(long ContentBytes, byte[][] LeftOut, byte[]
 /// <param name="Implied">Directories that no entry names.</param>
 /// <param name="Hiding">Directories with overlayfs' whiteouts.</param>
 /// <param name="Marks">What is deleted, where the files do not say it; else null.</param>
-internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][] Implied, byte[][] Hiding, LayerMarks? Marks = null)
+/// <param name="Erofs">The files of a layer that is a tar with an index; else null.</param>
+internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][] Implied, byte[][] Hiding, LayerMarks? Marks = null, ErofsRecord? Erofs = null)
 {
     internal static TreeRecord Of(ExtractedTree tree) => new(tree.ContentBytes, tree.HidesAllBelow, Encode(tree.Implied), Encode(tree.Hiding), tree.Marks.IsEmpty ? null : tree.Marks);
 
     internal static TreeRecord Read(JsonFields o) => new(o.Int64("contentBytes"), o.MaybeBool("hidesAllBelow") ?? throw o.Missing("hidesAllBelow"), o.Bytes("implied"), o.Bytes("hiding"),
-        o.MaybeObject("marks") is { } marks ? LayerMarks.Read(marks) : null);
+        o.MaybeObject("marks") is { } marks ? LayerMarks.Read(marks) : null, o.MaybeObject("erofs") is { } erofs ? ErofsRecord.Read(erofs) : null);
 
     internal static void Write(Utf8JsonWriter writer, TreeRecord record)
     {
@@ -64,9 +65,28 @@ internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][
         writer.Field("implied", record.Implied);
         writer.Field("hiding", record.Hiding);
         writer.Object("marks", record.Marks, LayerMarks.Write);
+        writer.Object("erofs", record.Erofs, ErofsRecord.Write);
     }
 
     internal static byte[][] Encode(IReadOnlyList<string> paths) => [.. paths.Select(LinuxPath.Encode)];
+}
+
+/// <summary>What the files of a tree are that is a tar with an index.</summary>
+/// <param name="IndexBytes">Length of layer.erofs.</param>
+/// <param name="TarBytes">Length of layer.tar, whose digest is the layer's diff ID.</param>
+/// <param name="Head">Digest of the index's first blocks: superblock and devices. Looked at before each mount.</param>
+/// <param name="Index">Digest of the whole index.</param>
+internal sealed record ErofsRecord(long IndexBytes, long TarBytes, Digest Head, Digest Index)
+{
+    internal static ErofsRecord Read(JsonFields o) => new(o.Int64("indexBytes"), o.Int64("tarBytes"), o.Digest("head"), o.Digest("index"));
+
+    internal static void Write(Utf8JsonWriter writer, ErofsRecord record)
+    {
+        writer.Field("indexBytes", record.IndexBytes);
+        writer.Field("tarBytes", record.TarBytes);
+        writer.Field("head", record.Head);
+        writer.Field("index", record.Index);
+    }
 }
 
 /// <summary>A layer of snapshots/CHAIN-ID.json.</summary>

@@ -16,15 +16,22 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
     private const string RecordName = "snapshotter.json";
 
     /// <summary>The names that can be asked for.</summary>
-    public static IReadOnlyList<string> Names { get; } = [OverlaySnapshotter.OwnName, UnionSnapshotter.OwnName];
+    public static IReadOnlyList<string> Names { get; } = [OverlaySnapshotter.OwnName, ErofsSnapshotter.OwnName, UnionSnapshotter.OwnName];
+
+    /// <summary>The same, as words.</summary>
+    public static string NamesInWords => $"{string.Join(", ", Names.SkipLast(1))} and {Names[^1]}";
 
     /// <summary>Chooses. <paramref name="notify"/> gets one line when a store is found to be without overlayfs.</summary>
-    /// <exception cref="StrataException">Invalid: there is none of that name.</exception>
+    /// <exception cref="StrataException">Invalid: there is none of that name; Unsupported: the one that is asked for does not work here.</exception>
     public static SnapshotterChoice Make(StoreLayout layout, string? asked = null, Action<string>? notify = null)
     {
         ArgumentNullException.ThrowIfNull(layout);
         if (asked is not null)
         {
+            if (asked == ErofsSnapshotter.OwnName && ErofsProbe.Make(layout) is { Mounts: false } not)
+            {
+                throw new StrataException(ErrorKind.Unsupported, $"snapshotter {asked}: {not.Reason}") { Hint = "leave --snapshotter out: then one is taken that works here" };
+            }
             return Of(layout, asked, "asked for");
         }
         FoundSnapshotter place = new("", "", Host.KernelRelease, FileSystems.TryGetStatus(layout.Root)?.Device ?? 0);
@@ -67,7 +74,7 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
         }
     }
 
-    private static bool IsFull(Exception e)
+    internal static bool IsFull(Exception e)
     {
         const int Full = 28, OverQuota = 122; // ENOSPC, EDQUOT: what the base library's errors carry
         return e is LinuxException { Errno: Errno.ENOSPC or Errno.EDQUOT } || (e is IOException && e.HResult is Full or OverQuota);
@@ -76,8 +83,9 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
     private static SnapshotterChoice Of(StoreLayout layout, string name, string reason) => name switch
     {
         OverlaySnapshotter.OwnName => new(OverlaySnapshotter.Open(layout), reason),
+        ErofsSnapshotter.OwnName => new(ErofsSnapshotter.Open(layout), reason),
         UnionSnapshotter.OwnName => new(UnionSnapshotter.Open(layout), reason),
-        _ => throw new StrataException(ErrorKind.Invalid, $"snapshotter {name}: there are {string.Join(" and ", Names)}"),
+        _ => throw new StrataException(ErrorKind.Invalid, $"snapshotter {name}: there are {NamesInWords}"),
     };
 
     // Mounts two directories of the store and deletes a file: some file systems can be mounted upon, and have no whiteouts.

@@ -16,7 +16,7 @@ public sealed class UnionSnapshotter : DirectorySnapshotter
     internal const string OwnName = "union";
     private const int StampTries = 3_000; // of a millisecond: some file systems count in seconds
 
-    private UnionSnapshotter(StoreLayout layout) : base(layout, OwnName, WhiteoutForm.Marks) { }
+    private UnionSnapshotter(StoreLayout layout) : base(layout, OwnName, new LayerTrees(layout, WhiteoutForm.Marks, SuffixOf(OwnName))) { }
 
     /// <summary>Opens the snapshots of a store.</summary>
     public static UnionSnapshotter Open(StoreLayout layout) => new(layout);

@@ -12,10 +12,18 @@ internal static class UpCopier
         switch (node.Status.Kind)
         {
             case FileKind.Regular:
-                using (SafeFileHandle source = stack.OpenFile(node))
+                using (Stream source = stack.OpenFile(node))
                 using (SafeFileHandle copy = target.CreateFile(path, node.Status.Mode))
                 {
-                    FileCopy.Copy(source, copy);
+                    if (source is FileStream file)
+                    {
+                        FileCopy.Copy(file.SafeFileHandle, copy);
+                    }
+                    else
+                    {
+                        using var bytes = new FileStream(copy, FileAccess.Write, bufferSize: 0);
+                        source.CopyTo(bytes);
+                    }
                 }
                 break;
             case FileKind.SymbolicLink:

@@ -80,7 +80,7 @@ internal static class ImageNeeds
 
     private static byte[] Head(LayerStack stack, LayerNode node)
     {
-        using var file = new FileStream(stack.OpenFile(node), FileAccess.Read, bufferSize: 0);
+        using Stream file = stack.OpenFile(node);
         byte[] head = new byte[Math.Min(InterpreterOf.HeadBytes, node.Status.Size)];
         int read = file.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
         return head[..read];

@@ -53,7 +53,7 @@ internal static class PackageScan
         {
             throw new StrataException(ErrorKind.Unsupported, $"/{node.Path}: {node.Status.Size} bytes; a record of packages has at most {MaxRecordBytes}");
         }
-        using var file = new FileStream(stack.OpenFile(node), FileAccess.Read, bufferSize: 0);
+        using Stream file = stack.OpenFile(node);
         byte[] bytes = new byte[file.Length];
         file.ReadExactly(bytes);
         return bytes;

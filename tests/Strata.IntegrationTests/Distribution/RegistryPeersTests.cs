@@ -279,7 +279,7 @@ public sealed class RegistryPeersTests : IAsyncLifetime
         ImageConfig config = OciJson.ParseConfig(await engine.Content.ReadAsync(manifest.Config, Token));
         CommittedSnapshot snapshot = await engine.Snapshots.TryGetAsync(config.RootFs.DiffIds, Token) ?? throw new InvalidOperationException("it was not unpacked");
         using LayerStack stack = engine.Snapshots.OpenStack(snapshot);
-        await using FileStream file = new(stack.OpenFile(stack.TryFind(path)!), FileAccess.Read);
+        await using Stream file = stack.OpenFile(stack.TryFind(path)!);
         using StreamReader text = new(file);
         return await text.ReadToEndAsync(Token);
     }

@@ -28,7 +28,7 @@ internal static class SeenTree
             string detail = node.Status.Kind switch
             {
                 FileKind.SymbolicLink => stack.ReadLink(node),
-                FileKind.Regular => Hash(stack.OpenFile(node)),
+                FileKind.Regular => HashAll(stack.OpenFile(node)),
                 _ => Device(node.Status),
             };
             detail += LinkOf(links, (node.Layer, node.Status.Inode), node.Path, node.Status);
@@ -62,9 +62,11 @@ internal static class SeenTree
         }
     }
 
-    private static string Hash(SafeFileHandle file)
+    private static string Hash(SafeFileHandle file) => HashAll(new FileStream(file, FileAccess.Read));
+
+    private static string HashAll(Stream content)
     {
-        using var stream = new FileStream(file, FileAccess.Read);
+        using Stream stream = content;
         return Convert.ToHexStringLower(SHA256.HashData(stream))[..16];
     }
 

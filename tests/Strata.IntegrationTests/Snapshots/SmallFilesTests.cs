@@ -33,7 +33,7 @@ public sealed class SmallFilesTests : IDisposable
                 using var reader = new LayerReader(tar);
                 if (isLayer)
                 {
-                    Assert.NotNull(LayerExtractor.TryExtractTree(reader, root, WhiteoutForm.Overlay, below: null, TestContext.Current.CancellationToken));
+                    Assert.NotNull(LayerExtractor.TryExtractTree(reader, new DirectoryTarget(root), WhiteoutForm.Overlay, below: null, TestContext.Current.CancellationToken));
                 }
                 else
                 {

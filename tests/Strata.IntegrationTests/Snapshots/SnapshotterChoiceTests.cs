@@ -38,7 +38,7 @@ public sealed class SnapshotterChoiceTests : IDisposable
         var layout = new StoreLayout(_folder);
         Assert.Equal(UnionSnapshotter.OwnName, SnapshotterChoice.Make(layout, "union").Snapshotter.Name);
         StrataException e = Assert.Throws<StrataException>(() => SnapshotterChoice.Make(layout, "btrfs"));
-        Assert.Equal((ErrorKind.Invalid, "snapshotter btrfs: there are overlay and union"), (e.Kind, e.Message));
+        Assert.Equal((ErrorKind.Invalid, "snapshotter btrfs: there are overlay, erofs and union"), (e.Kind, e.Message));
     }
 
     [Fact]

@@ -1,0 +1,174 @@
+using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
+using Strata.Content;
+using Strata.Layers;
+using Strata.Linux;
+using Strata.Oci;
+
+namespace Strata.Snapshots;
+
+/// <summary>
+/// Layers that are not unpacked: the plain tar as it came, and an index over it that the kernel mounts.
+/// <code>
+/// trees/DIFF-ID.erofs/layer.tar     the tar; its digest is the diff ID
+/// trees/DIFF-ID.erofs/layer.erofs   the index (<see cref="ErofsFormat"/>), with what the tar cannot give
+/// trees/DIFF-ID.erofs/fs/           empty: where it is mounted, in namespaces that nobody else sees
+/// trees/DIFF-ID.erofs/tree.json     sizes and digests of both
+/// </code>
+/// </summary>
+internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees(layout, WhiteoutForm.Overlay, suffix)
+{
+    internal const string TarName = "layer.tar", IndexName = "layer.erofs";
+    private readonly StoreLayout _layout = layout;
+
+    /// <summary>The folder of a tree, by it or by its fs/; null where it is a directory with files.</summary>
+    internal static string? TryFolderOf(string path)
+        => File.Exists(Path.Combine(path, IndexName)) ? path : Path.GetDirectoryName(path) is { } folder && File.Exists(Path.Combine(folder, IndexName)) ? folder : null;
+
+    /// <summary>Reads a tree's files without a mount.</summary>
+    internal static ErofsImage OpenImage(string folder) => ErofsImage.Open(Path.Combine(folder, IndexName), Path.Combine(folder, TarName));
+
+    internal override bool IsThere(string name)
+        => File.Exists(Path.Combine(_layout.Trees, name, IndexName)) && File.Exists(Path.Combine(_layout.Trees, name, TarName)) && Directory.Exists(FilesOf(name));
+
+    internal override ILayerFiles OpenFiles(string path) => TryFolderOf(path) is { } folder ? OpenImage(folder) : DirectoryFiles.Open(path);
+
+    /// <summary>Two files and their folder for each layer, however many files those have.</summary>
+    internal override void Sync(IEnumerable<LayerTree> staged, string record)
+    {
+        foreach (LayerTree tree in staged)
+        {
+            foreach (string name in (string[])[TarName, IndexName, "tree.json"])
+            {
+                SyncFile(Path.Combine(tree.Folder, name));
+            }
+            Durability.SyncDirectory(tree.Folder);
+        }
+        SyncFile(record);
+        Durability.SyncDirectory(Path.GetDirectoryName(record)!);
+    }
+
+    internal override LayerTree? Unpack(string name, Stream blob, Digest diffId, LayerStack? below, CancellationToken cancellationToken)
+    {
+        string staging = _layout.NewIngestPath("tree");
+        bool isWhole = false;
+        Directory.CreateDirectory(Path.Combine(staging, "fs"));
+        try
+        {
+            if (Fill(staging, blob, diffId, below, cancellationToken) is not { } record)
+            {
+                return null;
+            }
+            WriteRecord(staging, name, record);
+            isWhole = true;
+            return new LayerTree(name, staging, record, IsStaged: true);
+        }
+        finally
+        {
+            if (!isWhole)
+            {
+                FileSystems.RemoveTree(staging);
+            }
+        }
+    }
+
+    /// <summary>Refuses to have a tree mounted whose files are not those that were written here: a file system that somebody else made is a way into the kernel.</summary>
+    /// <exception cref="StrataException">Corrupt.</exception>
+    internal static void CheckHead(string folder, string name)
+    {
+        try
+        {
+            if (AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is { } json && SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name).Erofs is { } record
+                && ReadHead(folder) is var (head, indexBytes, tarBytes) && (Digest.Of(head), indexBytes, tarBytes) == (record.Head, record.IndexBytes, record.TarBytes))
+            {
+                return;
+            }
+        }
+        catch (IOException e)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"layer {name}: its files cannot be read: {e.Message}", e) { Hint = Advice };
+        }
+        throw new StrataException(ErrorKind.Corrupt, $"layer {name}: its files are not what was written here") { Hint = Advice };
+    }
+
+    /// <summary>Hashes a tree's files; null where both are what they were.</summary>
+    internal static string? FindDamage(string folder, Digest diffId)
+    {
+        string name = Path.GetFileName(folder);
+        try
+        {
+            if (AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is not { } json || SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name).Erofs is not { } record)
+            {
+                return "the record of its files is not here";
+            }
+            return HashFile(Path.Combine(folder, TarName)) != diffId ? "its plain tar on disk is not its diff ID any more"
+                : HashFile(Path.Combine(folder, IndexName)) != record.Index ? "the index over its files was changed on disk" : null;
+        }
+        catch (Exception e) when (e is IOException || e is StrataException { Kind: ErrorKind.Corrupt })
+        {
+            return $"its files cannot be read: {e.Message}";
+        }
+    }
+
+    private const string Advice = "strata system check --deep --repair makes it again, and so does strata pull of the image";
+
+    private static TreeRecord? Fill(string staging, Stream blob, Digest diffId, LayerStack? below, CancellationToken cancellationToken)
+    {
+        string tarPath = Path.Combine(staging, TarName);
+        bool isThere = blob is PlainTarStream plain && plain.TryLink(tarPath);
+        using SafeFileHandle tar = isThere ? File.OpenHandle(tarPath) : File.OpenHandle(tarPath, FileMode.CreateNew, FileAccess.Write);
+        using SafeFileHandle index = File.OpenHandle(Path.Combine(staging, IndexName), FileMode.CreateNew, FileAccess.ReadWrite);
+        using var reader = new LayerReader(blob, limits: null, isThere ? null : tar);
+        var tree = new ErofsTree(index);
+        if (LayerExtractor.TryExtractTree(reader, tree, WhiteoutForm.Overlay, below, cancellationToken) is not { } extracted)
+        {
+            return null;
+        }
+        if (reader.DiffId != diffId)
+        {
+            throw new DigestMismatchException(diffId, reader.DiffId, "layer");
+        }
+        byte[] head = ErofsWriter.Write(tree, index, diffId, reader.PlainSize);
+        long indexBytes = RandomAccess.GetLength(index);
+        return TreeRecord.Of(extracted) with { Erofs = new ErofsRecord(indexBytes, RandomAccess.GetLength(tar), Digest.Of(head), HashFile(Path.Combine(staging, IndexName))) };
+    }
+
+    private static (byte[] Head, long IndexBytes, long TarBytes) ReadHead(string folder)
+    {
+        using SafeFileHandle index = File.OpenHandle(Path.Combine(folder, IndexName));
+        byte[] head = new byte[ErofsFormat.HeadBytes];
+        int read = RandomAccess.Read(index, head, 0);
+        return (head[..read], RandomAccess.GetLength(index), FileSystems.TryGetStatus(Path.Combine(folder, TarName))?.Size ?? -1);
+    }
+
+    private static Digest HashFile(string path)
+    {
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
+        return Digest.FromSha256(SHA256.HashData(file));
+    }
+
+    private static void SyncFile(string path)
+    {
+        using SafeFileHandle file = File.OpenHandle(path);
+        Durability.SyncFile(file, path);
+    }
+}
+
+/// <summary>A plain tar in a file of its own that the store may take as it is: it gets another name, and not one byte is copied.</summary>
+/// <param name="path">The file.</param>
+internal sealed class PlainTarStream(string path) : FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0)
+{
+    internal bool TryLink(string target)
+    {
+        try
+        {
+            using RootedDirectory root = RootedDirectory.Open("/");
+            root.CreateHardLink(target, Name);
+            return true;
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EMLINK or Errno.EPERM or Errno.ENOTSUP or Errno.EXDEV)
+        {
+            return false;
+        }
+    }
+}
