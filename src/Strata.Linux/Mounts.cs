@@ -6,7 +6,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Strata.Linux;
 
 /// <summary>The mount API: fsopen, fsconfig, fsmount, open_tree, mount_setattr, move_mount; umount2(2).</summary>
-public static unsafe class Mounts
+public static unsafe partial class Mounts
 {
     private const int CLONE_FS = 0x200, CLONE_NEWNS = 0x20000;
     [ThreadStatic]
@@ -108,9 +108,18 @@ public static unsafe class Mounts
         bool isMounted = false;
         try
         {
+            using MountsElsewhere elsewhere = t_isPrivate ? MountsElsewhere.Find(mount.Lowers) : MountsElsewhere.None;
             foreach (MountSpec lower in mount.Lowers)
             {
-                Mount(lower);
+                if (elsewhere.TryTake(lower.Target) is { } shared)
+                {
+                    using SafeFileHandle tree = shared;
+                    Move(tree, lower.Target);
+                }
+                else
+                {
+                    Mount(lower);
+                }
                 mounted.Push(lower.Target);
             }
             Mount(mount with { Lowers = [] });

@@ -186,6 +186,9 @@ internal static unsafe partial class Native
     internal static partial uint if_nametoindex(byte* name);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int setns(int fd, int type);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial int pipe2(int* fds, int flags);
 
     [LibraryImport("libc", SetLastError = true)]

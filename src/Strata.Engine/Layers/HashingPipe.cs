@@ -238,19 +238,19 @@ internal sealed class HashingPipe : Stream
     {
         try
         {
-            long at = 0, begun = 0;
+            using var copy = new SparseFileStream(_copy!);
+            long begun = 0;
             foreach (Chunk chunk in _toCopy!.GetConsumingEnumerable(_stop.Token))
             {
-                int length = chunk.Length;
-                RandomAccess.Write(_copy!, chunk.Bytes.AsSpan(0, length), at);
+                copy.Write(chunk.Bytes.AsSpan(0, chunk.Length));
                 Release(chunk);
-                at += length;
-                if (at - begun >= WritebackBytes)
+                if (copy.Length - begun >= WritebackBytes)
                 {
-                    Durability.BeginWriteback(_copy!, begun, at - begun);
-                    begun = at;
+                    Durability.BeginWriteback(_copy!, begun, copy.Length - begun);
+                    begun = copy.Length;
                 }
             }
+            copy.Flush();
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {

@@ -1,4 +1,6 @@
+using Microsoft.Win32.SafeHandles;
 using Strata.Content;
+using Strata.Layers;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -55,13 +57,15 @@ public sealed class ErofsSnapshotter : OverlaySnapshotter
     /// <summary>The changes of a snapshot as a plain tar in a file that may be taken; written when somebody asks for it.</summary>
     private sealed class ChangesSource(ErofsSnapshotter snapshotter, ActiveSnapshot snapshot, SnapshotDiffOptions options, StoreLayout layout) : IContentSource, IDisposable
     {
+        private const int BufferBytes = 1 << 20;
         private readonly string _path = layout.NewIngestPath("changes");
 
         public async ValueTask<Stream> OpenAsync(Descriptor descriptor, CancellationToken cancellationToken = default)
         {
             if (!File.Exists(_path))
             {
-                var tar = new FileStream(_path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 20);
+                using SafeFileHandle file = File.OpenHandle(_path, FileMode.CreateNew, FileAccess.Write);
+                var tar = new BufferedStream(new SparseFileStream(file), BufferBytes);
                 await using (tar.ConfigureAwait(false))
                 {
                     await snapshotter.WriteChangesAsync(snapshot, tar, options, cancellationToken).ConfigureAwait(false);

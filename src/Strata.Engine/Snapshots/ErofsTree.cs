@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Numerics;
 using Microsoft.Win32.SafeHandles;
 using Strata.Layers;
 using Strata.Linux;
@@ -12,9 +13,9 @@ namespace Strata.Snapshots;
 /// <param name="index">The index file, empty.</param>
 internal sealed class ErofsTree(SafeFileHandle index) : IExtractionTarget
 {
-    // A list of chunks beyond this is made shorter by larger chunks, which takes a copy of the file.
-    private const int MaxSmallChunks = 1 << 16;
-    private const int CopyChunkBytes = 1 << 12, CopyBytes = 1 << 18;
+    // A file with few bytes in large holes: so many chunks for a piece of data are too many. Larger chunks are fewer, and take a copy of what little there is.
+    private const int MaxChunks = 1 << 12, ChunksForPiece = 64;
+    private const int PieceBytes = 1 << 12, CopyBytes = 1 << 18;
     private const int MaxTargetBytes = 4_095; // PATH_MAX without its NUL
     private readonly ErofsNodes _nodes = MakeRoot();
     private readonly List<ErofsRun[]> _runs = [[]];
@@ -141,7 +142,7 @@ internal sealed class ErofsTree(SafeFileHandle index) : IExtractionTarget
         }
         if (content is not EntryContent inTar)
         {
-            SetRuns(ref made, CopyIn(content));
+            SetRuns(ref made, CopyIn(content, file.Size));
         }
         else if (inTar.Map is null)
         {
@@ -149,7 +150,7 @@ internal sealed class ErofsTree(SafeFileHandle index) : IExtractionTarget
         }
         else
         {
-            SetRuns(ref made, RunsOf(inTar.Map, inTar.PlainOffset, file.Size) ?? CopyIn(content));
+            SetRuns(ref made, RunsOf(inTar.Map, inTar.PlainOffset, file.Size) ?? CopyIn(content, file.Size));
         }
         _nodes.AddName(directory, name, node); // last: a file whose content broke off is not there
     }
@@ -217,8 +218,8 @@ internal sealed class ErofsTree(SafeFileHandle index) : IExtractionTarget
             place += extent.Length;
         }
         ErofsRun[] all = [.. runs];
-        long chunk = 1L << ErofsWriter.ChunkBitsOf(all, size);
-        return chunk < CopyChunkBytes && size / chunk > MaxSmallChunks ? null : all;
+        long pieces = all.Sum(r => (r.Length + PieceBytes - 1) / PieceBytes);
+        return size >> ErofsWriter.ChunkBitsOf(all, size) > Math.Max(MaxChunks, pieces * ChunksForPiece) ? null : all;
     }
 
     private void SetRuns(ref ErofsNode node, ErofsRun[] runs)
@@ -235,36 +236,45 @@ internal sealed class ErofsTree(SafeFileHandle index) : IExtractionTarget
         }
     }
 
-    // Into the index file, without what is zeros.
-    private ErofsRun[] CopyIn(Stream content)
+    // Into the index file, in few chunks; what is zeros there is a hole of that file.
+    private ErofsRun[] CopyIn(Stream content, long size)
     {
         byte[] buffer = _copy ??= new byte[CopyBytes];
+        long chunk = Math.Max(PieceBytes, (long)BitOperations.RoundUpToPowerOf2((ulong)((size + MaxChunks - 1) / MaxChunks)));
         var runs = new List<ErofsRun>();
-        long offset = 0;
+        long start = -1, place = 0; // of the chunk that is written to
         int read;
-        while ((read = content.ReadAtLeast(buffer, CopyBytes, throwOnEndOfStream: false)) > 0)
+        for (long offset = 0; (read = content.ReadAtLeast(buffer, CopyBytes, throwOnEndOfStream: false)) > 0; offset += read)
         {
-            for (int at = 0; at < read; at += CopyChunkBytes)
+            for (int at = 0; at < read; at += PieceBytes)
             {
-                ReadOnlySpan<byte> piece = buffer.AsSpan(at, Math.Min(CopyChunkBytes, read - at));
+                ReadOnlySpan<byte> piece = buffer.AsSpan(at, Math.Min(PieceBytes, read - at));
                 if (!piece.ContainsAnyExcept((byte)0))
                 {
                     continue;
                 }
-                RandomAccess.Write(index, piece, DataEnd);
-                if (runs.Count > 0 && runs[^1] is var last && last.Offset + last.Length == offset + at && -1 - last.Place + last.Length == DataEnd)
+                if (start != (offset + at) / chunk * chunk)
                 {
-                    runs[^1] = last with { Length = last.Length + piece.Length };
+                    (start, place) = ((offset + at) / chunk * chunk, DataEnd);
+                    AddRun(runs, new ErofsRun(start, Math.Min(chunk, size - start), -1 - place));
+                    DataEnd = ErofsFormat.RoundUp(DataEnd + runs[^1].Offset + runs[^1].Length - start, ErofsFormat.BlockBytes);
                 }
-                else
-                {
-                    runs.Add(new ErofsRun(offset + at, piece.Length, -1 - DataEnd));
-                }
-                DataEnd = ErofsFormat.RoundUp(DataEnd + piece.Length, ErofsFormat.BlockBytes);
+                RandomAccess.Write(index, piece, place + offset + at - start);
             }
-            offset += read;
         }
         return [.. runs];
+    }
+
+    private static void AddRun(List<ErofsRun> runs, ErofsRun run)
+    {
+        if (runs.Count > 0 && runs[^1] is var last && last.Offset + last.Length == run.Offset && last.Place - last.Length == run.Place)
+        {
+            runs[^1] = last with { Length = last.Length + run.Length };
+        }
+        else
+        {
+            runs.Add(run);
+        }
     }
 
     private int Add(string path, string call, FileKind kind, int mode)

@@ -58,7 +58,7 @@ public sealed class ErofsTreesTests : IDisposable
             + " ln -s $(printf 'x%.0s' $(seq 1 4000)) long; ln -s $(printf 'y%.0s' $(seq 1 470)) half; ln -s $(printf 'z%.0s' $(seq 1 300)) short;"
             + " touch attributes same1 same2; for i in $(seq 1 40); do setfattr -n user.a$i -v $(printf 'v%.0s' $(seq 1 $((i * 3)))) attributes; done;"
             + " for f in same1 same2 many; do setfattr -n user.same -v $(printf 's%.0s' $(seq 1 700)) $f; done; chown 100000:70000 same1; touch -d '1950-01-01 00:00:00.123456789' same2; touch -d '2200-01-01' many;"
-            + " truncate -s 6G holes; echo end >>holes; printf data | dd of=holes bs=1 seek=5000000001 conv=notrunc status=none; mknod fifo p; mknod dev c 4095 1048575; mknod blk b 8 1; mkdir ./-; touch ./! '..x' ./-/-; chmod 7777 same1", source);
+            + " truncate -s 300M holes; echo end >>holes; printf data | dd of=holes bs=1 seek=250000001 conv=notrunc status=none; mknod fifo p; mknod dev c 4095 1048575; mknod blk b 8 1; mkdir ./-; touch ./! '..x' ./-/-; chmod 7777 same1", source);
         string tar = Pack(source, sparse: true);
         string extracted = Extract(tar);
         AssertSame(tar, extracted);
@@ -67,20 +67,18 @@ public sealed class ErofsTreesTests : IDisposable
     [Fact]
     public void A_file_of_more_than_4_GB_without_holes_is_read_where_it_lies()
     {
+        Assert.SkipUnless(Environment.GetEnvironmentVariable("STRATA_LONG") == "1", "STRATA_LONG=1: 4.5 GB are hashed twice");
         // The tar has a hole where the file's zeros are: it costs no disk, and its plain bytes are 4.5 GB all the same.
         const long Size = (4L << 30) + (512L << 20) + 5;
         string tar = Path.Combine(_folder, "large.tar");
-        File.WriteAllBytes(Path.Combine(_folder, "tail"), []);
         using (var file = new FileStream(tar, FileMode.CreateNew))
         {
-            var header = new MemoryStream();
             Shell($"truncate -s {Size} large; printf tail | dd of=large bs=1 seek={Size - 4} conv=notrunc status=none; tar --format=posix -cf - large | head -c 1536 >head", _folder);
             file.Write(File.ReadAllBytes(Path.Combine(_folder, "head")));
             long start = file.Position;
             file.Position = start + Size - 4;
             file.Write("tail"u8);
             file.SetLength(start + ((Size + 511) / 512 * 512) + 1024);
-            header.Dispose();
         }
         string layer = MakeIndex(tar);
         using ErofsImage image = ErofsTrees.OpenImage(layer);

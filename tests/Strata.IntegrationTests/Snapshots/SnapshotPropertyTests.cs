@@ -8,18 +8,18 @@ using Xunit;
 namespace Strata.IntegrationTests.Snapshots;
 
 /// <summary>
-/// Random scripts of file operations run through overlay, through union and on a plain directory; what is committed is applied again in new stores, each
-/// snapshotter's layers by the other, too: all trees are equal. STRATA_LONG=1: 10,000 scripts; STRATA_SEED: another row of them.
+/// Random scripts of file operations run through overlay, through union, every few also through EROFS (which wants a disk), and on a plain directory; what is committed is applied again in new stores, each
+/// snapshotter's layers by the others, too: all trees are equal. STRATA_LONG=1: 10,000 scripts; STRATA_SEED: another row of them.
 /// </summary>
 public sealed class SnapshotPropertyTests
 {
     private const string InMemory = "/dev/shm"; // what is synced there costs nothing
-    private const int Scripts = 200, LongScripts = 10_000, Sessions = 3, OperationsAtMost = 16, OnDiskEvery = 40;
+    private const int Scripts = 200, LongScripts = 10_000, Sessions = 3, OperationsAtMost = 16, OnDiskEvery = 40, ErofsEvery = 4;
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Whatever_is_done_to_files_overlay_union_and_a_plain_directory_end_up_the_same()
+    public async Task Whatever_is_done_to_files_overlay_union_EROFS_and_a_plain_directory_end_up_the_same()
     {
         int seed = int.TryParse(Environment.GetEnvironmentVariable("STRATA_SEED"), CultureInfo.InvariantCulture, out int given) ? given : 20_261_121;
         int count = Environment.GetEnvironmentVariable("STRATA_LONG") == "1" ? LongScripts : Scripts;
@@ -34,7 +34,7 @@ public sealed class SnapshotPropertyTests
                 bool isClean = false;
                 try
                 {
-                    Interlocked.Add(ref operations, await RunAsync(seed + i, stores));
+                    Interlocked.Add(ref operations, await RunAsync(seed + i, stores, withErofs: i % ErofsEvery == 0));
                     isClean = true;
                 }
                 finally
@@ -61,18 +61,18 @@ public sealed class SnapshotPropertyTests
         Assert.InRange(operations, count * Sessions * OperationsAtMost / 4, int.MaxValue); // the dice do fall on something
     }
 
-    private static async Task<int> RunAsync(int seed, Stores stores)
+    private static async Task<int> RunAsync(int seed, Stores stores, bool withErofs)
     {
         string plain = Directory.CreateTempSubdirectory("strata-plain").FullName;
-        (SnapshotStore overlay, SnapshotStore union) = (stores.Overlay, stores.Union);
+        (SnapshotStore overlay, SnapshotStore union, SnapshotStore erofs) = (stores.Overlay, stores.Union, stores.Erofs);
         var log = new List<string> { $"STRATA_SEED={seed}" };
         try
         {
             using RootedDirectory root = RootedDirectory.Open(plain);
             root.SetMode("", 0b111_101_101);
             var script = new FileScript(new Random(seed));
-            List<byte[]> byOverlay = [], byUnion = [];
-            CommittedSnapshot? onOverlay = null, onUnion = null;
+            List<byte[]> byOverlay = [], byUnion = [], byErofs = [];
+            CommittedSnapshot? onOverlay = null, onUnion = null, onErofs = null;
             int total = 0;
             for (int session = 0; session < Sessions; session++)
             {
@@ -81,11 +81,13 @@ public sealed class SnapshotPropertyTests
                 List<string> expected = Seen(SeenTree.OfDirectory(plain));
                 onOverlay = await SessionAsync(overlay, onOverlay, done, byOverlay, expected);
                 onUnion = await SessionAsync(union, onUnion, done, byUnion, expected);
+                onErofs = withErofs ? await SessionAsync(erofs, onErofs, done, byErofs, expected) : null;
                 RemoveSockets(root);
                 log.Add("-- commit");
             }
             List<string> last = Seen(SeenTree.OfDirectory(plain));
-            foreach ((List<byte[]> tars, SnapshotStore elsewhere) in ((List<byte[]>, SnapshotStore)[])[(byOverlay, stores.OtherOverlay), (byOverlay, stores.OtherUnion), (byUnion, stores.OtherOverlay), (byUnion, stores.OtherUnion)])
+            foreach ((List<byte[]> tars, SnapshotStore elsewhere) in ((List<byte[]>, SnapshotStore)[])[(byOverlay, stores.OtherOverlay), (byOverlay, stores.OtherUnion), (byUnion, stores.OtherOverlay), (byUnion, stores.OtherUnion),
+                .. withErofs ? [(byErofs, stores.OtherOverlay), (byOverlay, stores.OtherErofs), (byUnion, stores.OtherErofs)] : Array.Empty<(List<byte[]>, SnapshotStore)>()])
             {
                 CommittedSnapshot? top = await elsewhere.Snapshots.ApplyStackAsync([.. tars.Select(t => elsewhere.Layer(t))], elsewhere, Token);
                 Assert.Equal(last, top is null ? [] : Seen(elsewhere.See(top)));
@@ -93,6 +95,7 @@ public sealed class SnapshotPropertyTests
             }
             await overlay.ClearAsync();
             await union.ClearAsync();
+            await erofs.ClearAsync();
             return total;
         }
         catch (Exception e) when (e is Xunit.Sdk.IAssertionException or IOException or StrataException)
@@ -160,11 +163,13 @@ public sealed class SnapshotPropertyTests
 
     private static List<string> WithoutSockets(List<string> lines) => [.. lines.Where(l => !l.Contains(" Socket ", StringComparison.Ordinal))];
 
-    /// <summary>Two to work in, and two to apply in what was committed. They are empty between scripts: a store stays open as long as the process, so there is not one for each script.</summary>
+    /// <summary>Some to work in, and others to apply in what was committed. They are empty between scripts: a store stays open as long as the process, so there is not one for each script.</summary>
     private sealed class Stores(string place) : IDisposable
     {
         internal SnapshotStore Overlay { get; } = new(l => OverlaySnapshotter.Open(l), place);
         internal SnapshotStore Union { get; } = new(l => UnionSnapshotter.Open(l), place);
+        internal SnapshotStore Erofs { get; } = new(l => ErofsSnapshotter.Open(l), Path.GetTempPath());
+        internal SnapshotStore OtherErofs { get; } = new(l => ErofsSnapshotter.Open(l), Path.GetTempPath());
         internal SnapshotStore OtherOverlay { get; } = new(l => OverlaySnapshotter.Open(l), place);
         internal SnapshotStore OtherUnion { get; } = new(l => UnionSnapshotter.Open(l), place);
 
@@ -174,6 +179,8 @@ public sealed class SnapshotPropertyTests
             Union.Dispose();
             OtherOverlay.Dispose();
             OtherUnion.Dispose();
+            Erofs.Dispose();
+            OtherErofs.Dispose();
         }
     }
 }
