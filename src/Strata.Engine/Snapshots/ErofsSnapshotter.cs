@@ -38,6 +38,8 @@ public sealed class ErofsSnapshotter : OverlaySnapshotter
         return committed;
     }
 
+    private protected override string[] MountOptions => OptionsForFileSystems;
+
     private protected override IReadOnlyList<MountSpec> MountsOf(CommittedSnapshot? top)
     {
         string[] trees = VisibleTrees(top);

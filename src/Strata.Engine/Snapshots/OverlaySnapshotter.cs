@@ -12,6 +12,12 @@ public class OverlaySnapshotter : DirectorySnapshotter
     // nofollow: a redirect planted in a layer leads nowhere. No index, no metacopy: lowers are shared by many uppers.
     internal static readonly string[] Options = ["redirect_dir=nofollow", "index=off", "metacopy=off", "xino=off"];
 
+    /// <summary>
+    /// For layers that are file systems of their own: their inodes count from one each, so overlayfs puts the layer's number before them, and all files of a
+    /// container are on one device, no two with one number. Where layers are directories of one file system there is nothing to tell apart.
+    /// </summary>
+    internal static readonly string[] OptionsForFileSystems = [.. Options.SkipLast(1), "xino=on"];
+
     private protected OverlaySnapshotter(StoreLayout layout, string name, LayerTrees trees) : base(layout, name, trees) { }
 
     /// <summary>Opens the snapshots of a store.</summary>
@@ -21,7 +27,7 @@ public class OverlaySnapshotter : DirectorySnapshotter
     public override IReadOnlyList<MountSpec> GetMounts(Snapshot snapshot, string target)
     {
         Own(snapshot);
-        List<string> options = [.. Options];
+        List<string> options = [.. MountOptions];
         if (snapshot is ActiveSnapshot active)
         {
             string folder = ActivePath(active.Key);
@@ -88,6 +94,8 @@ public class OverlaySnapshotter : DirectorySnapshotter
     }
 
     private protected override void MoveInto(ActiveSnapshot snapshot, LayerTree tree) => Durability.Rename(Upper(snapshot), tree.Files, replace: false);
+
+    private protected virtual string[] MountOptions => Options;
 
     /// <summary>What has to be mounted before the visible layers are where <see cref="DirectorySnapshotter.VisibleTrees"/> says; nothing where they are directories.</summary>
     private protected virtual IReadOnlyList<MountSpec> MountsOf(CommittedSnapshot? top) => [];

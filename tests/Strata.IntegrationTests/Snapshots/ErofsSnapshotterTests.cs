@@ -102,6 +102,15 @@ public sealed class ErofsLayerTests : IDisposable
     }
 
     [Fact]
+    public async Task No_two_files_of_several_layers_have_one_number_on_one_device()
+    {
+        CommittedSnapshot snapshot = await _store.StackAsync([TarItem.File("a")], [TarItem.File("b")], [TarItem.File("c"), TarItem.Directory("d")]);
+        FileStatus[] seen = _store.InMount(snapshot, root => ((string[])["", "a", "b", "c", "d"]).Select(n => FileSystems.TryGetStatus(Path.Combine(root, n))!.Value).ToArray());
+        Assert.Single(seen.Select(s => s.Device).Distinct());
+        Assert.Equal(seen.Length, seen.Select(s => s.Inode).Distinct().Count());
+    }
+
+    [Fact]
     public async Task Where_others_would_see_them_layers_are_not_left_mounted()
     {
         CommittedSnapshot snapshot = await _store.StackAsync([TarItem.File("a", "one")], [TarItem.File("b")]);
