@@ -39,6 +39,9 @@ internal sealed partial class LayerExtraction : IDisposable
     private Folder? _lastFolder;
     private long _contentBytes;
 
+    internal LayerExtraction(RootedDirectory target, ExtractOptions options, WhiteoutForm form, LayerStack? below) : this(new DirectoryTarget(target), options, form, below) { }
+
+    /// <summary>The target is disposed with it.</summary>
     internal LayerExtraction(IExtractionTarget target, ExtractOptions options, WhiteoutForm form, LayerStack? below)
     {
         (_target, _options, _below, _form, _isLayer) = (target, options, below, form, form != WhiteoutForm.Applied);
