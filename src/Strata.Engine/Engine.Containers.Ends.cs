@@ -1,4 +1,5 @@
 using Strata.Containers;
+using Strata.Containers.Networks;
 using Strata.Linux;
 using Strata.Snapshots;
 
@@ -13,6 +14,7 @@ public sealed partial class Engine
     /// <returns>Whether it runs again.</returns>
     public async ValueTask<bool> FinishContainerAsync(string id, CancellationToken cancellationToken = default)
     {
+        PortReservation.Inherit();
         if (Containers.TryRead(id) is not { } record)
         {
             return false;

@@ -201,8 +201,6 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
     [Fact]
     public async Task A_helper_that_is_not_there_is_told_with_what_to_do()
     {
-        string? path = Environment.GetEnvironmentVariable("PATH");
-        Assert.NotNull(path);
         ContainerStartException failure = await Assert.ThrowsAsync<ContainerStartException>(async () => await new Netavark("no-such-netavark").SetUpAsync("/dev/null", NetworkNamespace.Create(), dns: false, Cancel));
         Assert.Equal((125, "apt-get install netavark aardvark-dns iptables, or do without: --network host or --network none"), (failure.ExitCode, failure.Hint));
     }
@@ -215,5 +213,43 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
         Assert.EndsWith($"{gateway}\toutside\n10.0.0.5\tdb\n", hosts, StringComparison.Ordinal);
         Assert.Equal("lo\n", (await net.ShellAsync("none", "ls /sys/class/net")).Output);
         Assert.Equal(File.ResolveLinkTarget("/proc/self/ns/net", false)!.Name + "\n", (await net.ShellAsync("host", "readlink /proc/self/ns/net")).Output);
+    }
+
+    [Fact]
+    public async Task Ports_are_shown_as_docker_shows_them_and_stay_with_a_container_that_is_started_again()
+    {
+        int port = NetworkFixture.FreePort();
+        string id = await StrataAsync("run", "-d", "--restart", "always", "--name", "again", "--expose", "443", "-p", $"127.0.0.1:{port}:80", "box", "sh", "-c", "mkdir -p /www; echo hello >/www/index.html; httpd -p 80 -h /www; exec sleep 1000");
+        Assert.Equal(64, id.Length);
+        Assert.Equal("hello", await NetworkFixture.GetAsync($"http://127.0.0.1:{port}/"));
+        Assert.Equal($"127.0.0.1:{port}->80/tcp, 443/tcp", await StrataAsync("ps", "--format", "{{.Ports}}", "--filter", "name=again"));
+        Assert.Equal($"80/tcp -> 127.0.0.1:{port}", await StrataAsync("port", "again"));
+        Assert.Equal($"127.0.0.1:{port}", await StrataAsync("port", "again", "80"));
+        Assert.Equal($"{net.AddressOf("again")} [{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"{port}\"}}] null {net.Engine.Networks.Get("bridge").Subnets[0].Gateway}",
+            await StrataAsync("inspect", "-f", "{{.NetworkSettings.IPAddress}} {{json (index .NetworkSettings.Ports \"80/tcp\")}} {{json (index .NetworkSettings.Ports \"443/tcp\")}} {{.NetworkSettings.Networks.bridge.Gateway}}", "again"));
+
+        // Its end is seen by its monitor, which has the ports until what it calls has them.
+        ContainerRecord record = net.Engine.GetContainer("again").Record;
+        int before = net.Engine.GetContainer("again").State.Pid!.Value;
+        net.Engine.KillContainer("again");
+        for (int tries = 0; tries < 100 && (net.Engine.GetContainer("again").State.Pid ?? before) == before; tries++)
+        {
+            await Task.Delay(100, Cancel);
+        }
+        Assert.Equal("hello", await NetworkFixture.GetAsync($"http://127.0.0.1:{port}/"));
+        await net.RemoveAllAsync(record.Id);
+        BindTo(port);
+    }
+
+    private async Task<string> StrataAsync(params string[] arguments)
+    {
+        ChildResult result = await ChildProcess.RunAsync(new ChildStart
+        {
+            Program = Path.Combine(AppContext.BaseDirectory, "strata"),
+            Arguments = ["--root", Path.Combine(net.Folder, "store"), .. arguments],
+            Environment = [.. ((string[])["PATH", "HOME", "DOTNET_ROOT"]).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}").Where(e => !e.EndsWith('='))],
+        }, cancellationToken: Cancel);
+        Assert.True(result.ExitCode == 0, result.ErrorText);
+        return result.OutputText;
     }
 }
