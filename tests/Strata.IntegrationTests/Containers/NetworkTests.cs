@@ -231,7 +231,7 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
         // Its end is seen by its monitor, which has the ports until what it calls has them.
         ContainerRecord record = net.Engine.GetContainer("again").Record;
         int before = net.Engine.GetContainer("again").State.Pid!.Value;
-        net.Engine.KillContainer("again");
+        LiveProcess.Signal(before, LiveProcess.TryGetStart(before) ?? 0, 9); // not by strata kill, which means that it shall not run again
         for (int tries = 0; tries < 100 && (net.Engine.GetContainer("again").State.Pid ?? before) == before; tries++)
         {
             await Task.Delay(100, Cancel);
