@@ -44,22 +44,38 @@ internal static class BlobEndpoints
         }
     }
 
-    // From the page cache into the memory that the socket sends from: Kestrel's own SendFileAsync copies 16 KiB at a time, and twice.
+    // A plain connection takes the file itself. With TLS each byte has to be seen: from the page cache into the memory that Kestrel encrypts from
+    // (its own SendFileAsync copies 16 KiB at a time, and twice).
     private static async Task SendAsync(HttpContext context, ContentStore content, Digest digest, long from, long count)
     {
         await using FileStream file = content.OpenFile(digest);
+        if (file.Length < from + count)
+        {
+            throw new StrataException(ErrorKind.Corrupt, $"store: {digest} was cut while it was read");
+        }
         await context.Response.StartAsync(context.RequestAborted);
         PipeWriter body = context.Response.BodyWriter;
+        IFileSending? files = context.Features.Get<IFileSending>();
         for (long at = from, end = from + count; at < end;)
         {
-            Memory<byte> memory = body.GetMemory(SendBytes);
-            int read = RandomAccess.Read(file.SafeFileHandle, memory.Span[..(int)Math.Min(memory.Length, end - at)], at);
-            if (read == 0)
+            int next;
+            if (files is null)
             {
-                throw new StrataException(ErrorKind.Corrupt, $"store: {digest} was cut while it was read");
+                Memory<byte> memory = body.GetMemory(SendBytes);
+                next = RandomAccess.Read(file.SafeFileHandle, memory.Span[..(int)Math.Min(memory.Length, end - at)], at);
+                if (next == 0)
+                {
+                    throw new StrataException(ErrorKind.Corrupt, $"store: {digest} was cut while it was read");
+                }
             }
-            body.Advance(read);
-            at += read;
+            else
+            {
+                next = (int)Math.Min(files.MaxBytes, end - at);
+                files.Announce(file, at, next);
+                body.GetMemory(next);
+            }
+            body.Advance(next);
+            at += next;
             if ((await body.FlushAsync(context.RequestAborted)).IsCompleted)
             {
                 return; // nobody reads any more

@@ -93,7 +93,11 @@ public sealed class RegistryServer : IAsyncDisposable
             kestrel.Limits.MaxConcurrentConnections = 1000;
             kestrel.Listen(endpoint, listen =>
             {
-                if (certificate is not null)
+                if (certificate is null)
+                {
+                    ((IConnectionBuilder)listen).Use(FileSending.Use);
+                }
+                else
                 {
                     listen.Protocols = HttpProtocols.Http1AndHttp2;
                     // Asked at each handshake: a new certificate needs no restart.

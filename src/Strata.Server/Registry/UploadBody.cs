@@ -1,5 +1,5 @@
 using System.Buffers;
-using System.Runtime.ExceptionServices;
+using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Strata.Content;
@@ -7,12 +7,12 @@ using Strata.Content;
 namespace Strata.Server.Registry;
 
 /// <summary>
-/// A request's body on its way to a blob. Two large buffers: while one fills from the network, the other is hashed and written, so that an upload takes
-/// as long as the slower of both, and not as both together.
+/// A request's body on its way to a blob: hashed and written where the socket put it, while more arrives, so that an upload takes as long as the slowest of
+/// the three, and not as all together.
 /// </summary>
 internal static class UploadBody
 {
-    private const int BufferBytes = 256 << 10;
+    private const int PieceBytes = 512 << 10; // half of what Kestrel lets wait: the other half fills meanwhile
     private const long LookBytes = 64 << 20; // so often an upload looks whether the disk still has room
 
     /// <summary>Appends the body. What arrived before a client went away stays: it is told where to go on.</summary>
@@ -28,59 +28,34 @@ internal static class UploadBody
         {
             throw TooLarge(most);
         }
-        byte[] filling = ArrayPool<byte>.Shared.Rent(BufferBytes), writing = ArrayPool<byte>.Shared.Rent(BufferBytes);
-        Task written = Task.CompletedTask;
+        PipeReader body = context.Request.BodyReader;
         try
         {
             for (long length = before; ;)
             {
-                (int count, ExceptionDispatchInfo? cut) = await FillAsync(context.Request.Body, filling, context.RequestAborted);
-                await written;
-                if (count > most - length)
+                ReadResult read = await body.ReadAsync(context.RequestAborted);
+                ReadOnlySequence<byte> piece = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, PieceBytes));
+                if (piece.Length > most - length)
                 {
                     throw TooLarge(most);
                 }
-                if (length / LookBytes != (length + count) / LookBytes)
+                if (length / LookBytes != (length + piece.Length) / LookBytes)
                 {
-                    registry.Space.Demand(count);
+                    registry.Space.Demand(piece.Length);
                 }
-                length += count;
-                if (count < BufferBytes)
+                length += piece.Length;
+                await writer.WriteAsync(piece);
+                bool isAll = read.IsCompleted && piece.Length == read.Buffer.Length;
+                body.AdvanceTo(piece.End);
+                if (isAll)
                 {
-                    writer.Write(filling.AsSpan(0, count));
-                    cut?.Throw();
                     return;
                 }
-                (filling, writing) = (writing, filling);
-                ReadOnlyMemory<byte> full = writing.AsMemory(0, BufferBytes);
-                written = Task.Run(async () => await writer.WriteAsync(full, CancellationToken.None), CancellationToken.None);
             }
         }
         finally
         {
-            // Its buffer goes back only when nobody reads it any more.
-            await written.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            ArrayPool<byte>.Shared.Return(filling);
-            ArrayPool<byte>.Shared.Return(writing);
             registry.Metrics.Add(RegistryMetrics.BytesReceived, writer.Length - before);
-        }
-    }
-
-    // Less than a buffer is the end: of the body, or of the connection, which is told of once what has come is kept.
-    private static async ValueTask<(int Count, ExceptionDispatchInfo? Cut)> FillAsync(Stream body, byte[] buffer, CancellationToken cancellationToken)
-    {
-        int count = 0;
-        try
-        {
-            for (int read; count < BufferBytes && (read = await body.ReadAsync(buffer.AsMemory(count, BufferBytes - count), cancellationToken)) > 0;)
-            {
-                count += read;
-            }
-            return (count, null);
-        }
-        catch (Exception e) when (e is IOException or OperationCanceledException)
-        {
-            return (count, ExceptionDispatchInfo.Capture(e));
         }
     }
 
