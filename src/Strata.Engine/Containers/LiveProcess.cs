@@ -44,6 +44,9 @@ internal static class LiveProcess
         return line is null ? 0 : line[Key.Length..].Split('\t', StringSplitOptions.RemoveEmptyEntries).Length;
     }
 
+    /// <summary>Whether a process has this name (/proc/PID/comm).</summary>
+    public static bool IsNamed(int processId, string name) => TryReadProc(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/comm"))?.Trim() == name;
+
     private static string? TryReadProc(string path)
     {
         try

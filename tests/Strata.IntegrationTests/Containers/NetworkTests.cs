@@ -183,6 +183,8 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
             ContainerStart start = net.Engine.Containers.ReadStart(victim.Id)!;
             LiveProcess.Signal(start.MonitorPid, start.MonitorStarted, 9);
             LiveProcess.Signal(start.Pid, start.PidStarted, 9);
+            int dns = int.Parse(await File.ReadAllTextAsync("/run/strata/net/dns/aardvark-dns/aardvark.pid", Cancel), System.Globalization.CultureInfo.InvariantCulture);
+            LiveProcess.Signal(dns, LiveProcess.TryGetStart(dns) ?? 0, 9);
             await LiveProcess.WaitAsync(start.Pid, start.PidStarted, Cancel);
             Assert.Contains($"--dport {port} ", await NetworkFixture.RulesAsync(), StringComparison.Ordinal);
             if (byRemoval)
@@ -194,6 +196,7 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
         // The dead one is still there, with its rules before those of the next: which would never be reached.
         await net.ServeAsync("heir", "killed", $"127.0.0.1:{port}:80");
         Assert.Equal("I am heir", await NetworkFixture.GetAsync($"http://127.0.0.1:{port}/"));
+        Assert.Equal((0, "I am heir\n"), await ReadAsync("killed", "heir"));
         Assert.NotEqual(0, (await ReadAsync("killed", "victim")).Code);
         await net.RemoveAllAsync("victim", "heir");
     }
