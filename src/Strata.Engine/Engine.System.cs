@@ -57,6 +57,10 @@ public sealed partial class Engine
         {
             await SweepContainersAsync(cancellationToken).ConfigureAwait(false);
         }
+        if (options is { DryRun: false, Until: null } && Networks.HasOwn)
+        {
+            await PruneNetworksAsync(n => !n.IsDefault, cancellationToken).ConfigureAwait(false);
+        }
         Containers.Container[] left = dryRun ? [.. ListContainers().ExceptBy(stopped.Select(c => c.Record.Id), c => c.Record.Id)] : [.. ListContainers()];
         HashSet<Digest> used = [.. left.Select(c => c.Record.Manifest.Digest)];
         HashSet<Digest?> usedIds = [.. left.Select(c => (Digest?)c.Record.ImageId)];

@@ -67,7 +67,7 @@ internal static class SystemCommand
         Option<bool> dryRun = Options.Flag("--dry-run", "only say what would go");
         Option<string?> keepStorage = Options.Value("--keep-storage", "SIZE", "so much build cache stays, the most recently used (5GB)");
         Option<string[]> filter = Options.Values("--filter", "until=TIME", "only what was made (build cache: used) before a time, or so long ago (24h)");
-        var command = new Command("prune", "Remove stopped containers, images without names, the build cache, and what nobody needs") { all, force, dryRun, keepStorage, filter };
+        var command = new Command("prune", "Remove stopped containers, networks without containers, images without names, the build cache, and what nobody needs") { all, force, dryRun, keepStorage, filter };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var options = new PruneOptions
@@ -81,7 +81,7 @@ internal static class SystemCommand
                 {
                     throw new StrataException(ErrorKind.Invalid, "prune asks first, and there is nobody to ask") { Hint = "say so with --force" };
                 }
-                context.Error.Write("This removes stopped containers, images without names and the build cache. Go on? [y/N] ");
+                context.Error.Write("This removes stopped containers, networks that no container is in, images without names and the build cache. Go on? [y/N] ");
                 if (Console.ReadLine() is not ("y" or "Y" or "yes"))
                 {
                     return 1;

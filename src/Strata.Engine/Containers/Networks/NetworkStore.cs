@@ -86,6 +86,9 @@ public sealed class NetworkStore
         return found.Length <= 1 ? found.FirstOrDefault() : throw new StrataException(ErrorKind.Invalid, $"network '{nameOrId}': several ids begin so");
     }
 
+    /// <summary>Whether the store has networks beside the machine's.</summary>
+    internal bool HasOwn => (FileSystems.TryGetNames(_layout.Networks) ?? []).Count > 0;
+
     /// <summary>All bridge networks, by name.</summary>
     public IReadOnlyList<NetworkRecord> List()
         => [.. (FileSystems.TryGetNames(_layout.Networks) ?? []).Append(NetworkSyntax.DefaultName).Where(ContainerStore.IsName).Select(TryRead).OfType<NetworkRecord>().OrderBy(n => n.Name, StringComparer.Ordinal)];
