@@ -127,6 +127,9 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
         await net.ServeAsync("joiner", "bridge");
         await net.Engine.ConnectNetworkAsync("late", "joiner", new NetworkAttachment("late") { Aliases = ["j"] }, Cancel);
         Assert.Equal((0, "I am joiner\n"), await ReadAsync("late", "j"));
+        string files = $"/proc/{net.Engine.GetContainer("joiner").State.Pid}/root/etc/";
+        Assert.StartsWith($"nameserver {late.Subnets[0].Gateway}\n", await File.ReadAllTextAsync(files + "resolv.conf", Cancel), StringComparison.Ordinal);
+        Assert.Contains($"\n{late.Subnets[0].Subnet.At(2)}\t", await File.ReadAllTextAsync(files + "hosts", Cancel), StringComparison.Ordinal);
         Assert.Equal("joiner", Assert.Single(net.Engine.ListNetworkContainers(late)).Container.Name);
         Assert.Contains("eth1", (await net.InsideAsync("joiner", "ip", "-o", "link")).OutputText, StringComparison.Ordinal);
         Assert.Equal(ErrorKind.Conflict, (await Assert.ThrowsAsync<StrataException>(async () => await net.Engine.RemoveNetworkAsync("late", Cancel))).Kind);
@@ -136,6 +139,7 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
         Assert.Equal((0, "I am joiner\n"), await ReadAsync("late", "joiner")); // it stays connected
 
         await net.Engine.DisconnectNetworkAsync("late", "joiner", Cancel);
+        Assert.DoesNotContain(late.Subnets[0].Gateway.ToString(), await File.ReadAllTextAsync($"/proc/{net.Engine.GetContainer("joiner").State.Pid}/root/etc/resolv.conf", Cancel), StringComparison.Ordinal);
         Assert.DoesNotContain("eth1", (await net.InsideAsync("joiner", "ip", "-o", "link")).OutputText, StringComparison.Ordinal);
         Assert.NotEqual(0, (await ReadAsync("late", "joiner")).Code);
         Assert.Equal("late", await net.Engine.RemoveNetworkAsync("late", Cancel));

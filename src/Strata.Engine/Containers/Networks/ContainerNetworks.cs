@@ -302,6 +302,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
             {
                 File.Delete(request);
             }
+            Rename(record, state);
         }
     }
 
@@ -323,10 +324,21 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
                 await _netavark.TearDownAsync(request, live, cancellationToken).ConfigureAwait(false);
                 File.Delete(request);
                 WriteRequest(record, left);
+                Rename(record, left);
             }
         }
         WriteState(record.Id, left, durable: true);
         Release(record.Id, endpoint);
+    }
+
+    // A running container sees these files by mounts of them: they are written in place.
+    private void Rename(ContainerRecord record, ContainerNetworkState state)
+    {
+        List<(NetworkEndpoint Endpoint, NetworkRecord Network)> places = [.. state.Endpoints.Select(e => (e, networks.Get(e.Attachment.Network)))];
+        IPAddress gateway = places.SelectMany(p => p.Network.Subnets).Select(s => s.Gateway).FirstOrDefault(IPAddress.Loopback);
+        string bundle = new RuntimeLayout(layout).Bundle(record.Id);
+        File.WriteAllText(Path.Combine(bundle, "hosts"), NetworkFiles.Hosts(record.Hostname, record.Name, [.. places.SelectMany(p => p.Endpoint.Addresses).Select(a => a.Address)], record.Networking.AddHosts, gateway));
+        File.WriteAllText(Path.Combine(bundle, "resolv.conf"), Resolv(record, places, ReadHostResolv()));
     }
 
     private void Release(string id, NetworkEndpoint endpoint)
