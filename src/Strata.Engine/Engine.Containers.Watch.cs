@@ -144,6 +144,20 @@ public sealed partial class Engine
         return (ids, bytes);
     }
 
+    /// <summary>How often a container was started again by itself since somebody started it.</summary>
+    public int GetRestartCount(ContainerRecord record)
+    {
+        ArgumentNullException.ThrowIfNull(record);
+        return Containers.ReadRestarts(record.Id);
+    }
+
+    /// <summary>Where one of the files is that name a container (hosts, hostname, resolv.conf), while it runs.</summary>
+    public string GetContainerFile(ContainerRecord record, string name)
+    {
+        ArgumentNullException.ThrowIfNull(record);
+        return Path.Combine(Runtime.Layout.Bundle(record.Id), name);
+    }
+
     /// <summary>What a container has written, in bytes on disk.</summary>
     public async ValueTask<long> GetLayerBytesAsync(ContainerRecord record, CancellationToken cancellationToken = default)
     {

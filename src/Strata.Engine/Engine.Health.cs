@@ -35,9 +35,9 @@ public sealed partial class Engine
     public async ValueTask SuperviseHealthAsync(CancellationToken cancellationToken = default)
     {
         const int TriesForTurn = 30;
-        Directory.CreateDirectory(Runtime.Layout.Root);
+        Directory.CreateDirectory(Layout.Containers);
         FileLock? turn = null;
-        for (int i = 0; i < TriesForTurn && (turn = FileLock.TryAcquire(Path.Combine(Runtime.Layout.Root, "health.lock"), exclusive: true)) is null; i++)
+        for (int i = 0; i < TriesForTurn && (turn = FileLock.TryAcquire(Path.Combine(Layout.Containers, "health.lock"), exclusive: true)) is null; i++)
         {
             await Task.Delay(TimeSpan.FromMilliseconds(100), _options.Time, cancellationToken).ConfigureAwait(false);
         }

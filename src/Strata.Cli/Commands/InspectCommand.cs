@@ -94,24 +94,22 @@ internal static class InspectCommand
             ["Created"] = record.Created.ToString("O"),
             ["Path"] = record.Arguments[0],
             ["Args"] = Strings(record.Arguments.Skip(1)),
-            ["State"] = new JsonObject
-            {
-                ["Status"] = container.State.Status.ToString().ToLowerInvariant(),
-                ["Running"] = container.State.Status == ContainerStatus.Running,
-                ["Pid"] = container.State.Pid ?? 0,
-                ["ExitCode"] = container.State.ExitCode ?? 0,
-                ["StartedAt"] = container.State.StartedAt?.ToString("O"),
-                ["FinishedAt"] = container.State.FinishedAt?.ToString("O"),
-            },
+            ["State"] = ContainerShape.State(engine, container),
             ["Image"] = record.ImageId.ToString(),
             ["Name"] = record.Name,
             ["LogPath"] = engine.Containers.LogOf(record.Id),
-            ["Mounts"] = new JsonArray([.. record.Mounts.Select(m => (JsonNode)new JsonObject
-            {
-                ["Type"] = m.Kind.ToString().ToLowerInvariant(), ["Name"] = m.Kind == ContainerMountKind.Volume ? m.Source : "", ["Source"] = m.Kind == ContainerMountKind.Volume ? engine.Volumes.PathOf(m.Source) : m.Source,
-                ["Destination"] = m.Target, ["Driver"] = m.Kind == ContainerMountKind.Volume ? "local" : "", ["Mode"] = string.Join(',', m.Options), ["RW"] = !m.ReadOnly,
-                ["Propagation"] = m.Options.FirstOrDefault(o => o.EndsWith("private", StringComparison.Ordinal) || o.EndsWith("shared", StringComparison.Ordinal) || o.EndsWith("slave", StringComparison.Ordinal)) ?? (m.Kind == ContainerMountKind.Bind ? "rprivate" : ""),
-            })]),
+            ["RestartCount"] = engine.GetRestartCount(record),
+            ["Driver"] = snapshot?.Snapshotter ?? engine.Snapshots.Name,
+            ["Platform"] = "linux",
+            ["HostnamePath"] = engine.GetContainerFile(record, "hostname"),
+            ["HostsPath"] = engine.GetContainerFile(record, "hosts"),
+            ["ResolvConfPath"] = engine.GetContainerFile(record, "resolv.conf"),
+            ["MountLabel"] = "",
+            ["ProcessLabel"] = "",
+            ["AppArmorProfile"] = "",
+            ["ExecIDs"] = null,
+            ["HostConfig"] = ContainerShape.HostConfig(record, record.Isolation.Network.ToString().ToLowerInvariant()),
+            ["Mounts"] = ContainerShape.Mounts(engine, record),
             ["NetworkSettings"] = NetworkText.Settings(engine, container),
             ["Config"] = ConfigOf(record),
             ["GraphDriver"] = new JsonObject
@@ -129,6 +127,9 @@ internal static class InspectCommand
         config["Image"] = record.Image;
         config["Tty"] = record.Terminal;
         config["OpenStdin"] = record.Input;
+        config["StdinOnce"] = record.Input;
+        config["Env"] = Strings(record.Environment);
+        config["StopTimeout"] = record.Life.StopTimeout;
         return config;
     }
 

@@ -16,10 +16,11 @@ internal static class LogsCommand
         Option<bool> follow = Options.Flag("--follow", "go on until the container is over", "-f");
         Option<string?> tail = Options.Value("--tail", "N", "only the last lines (all)", "-n");
         Option<string?> since = Options.Value("--since", "TIME", "only lines from then on (2026-01-31T10:00:00Z, or 10m: so long ago)");
-        var command = new Command("logs") { name, times, follow, tail, since };
+        Option<string?> until = Options.Value("--until", "TIME", "only lines to then");
+        var command = new Command("logs") { name, times, follow, tail, since, until };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            var options = new LogOptions { Follow = parsed.GetValue(follow), Tail = ReadTail(parsed.GetValue(tail)), Since = ReadSince(parsed.GetValue(since)) };
+            var options = new LogOptions { Follow = parsed.GetValue(follow), Tail = ReadTail(parsed.GetValue(tail)), Since = Durations.Time(parsed.GetValue(since), "--since"), Until = Durations.Time(parsed.GetValue(until), "--until") };
             await using Stream output = StandardStream.OpenOutput(), error = StandardStream.OpenError();
             bool atStart = true;
             await foreach (LogLine line in context.Engine.ReadContainerLogAsync(parsed.GetValue(name)!, options, cancellationToken))
@@ -43,19 +44,4 @@ internal static class LogsCommand
 
     private static int? ReadTail(string? text) => text is null or "all" or "-1" ? null
         : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int lines) ? lines : throw new StrataException(ErrorKind.Invalid, $"--tail {text}: not a number of lines");
-
-    private static DateTimeOffset? ReadSince(string? text)
-    {
-        if (text is null)
-        {
-            return null;
-        }
-        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at))
-        {
-            return at;
-        }
-        TimeSpan? unit = text[^1] switch { 's' => TimeSpan.FromSeconds(1), 'm' => TimeSpan.FromMinutes(1), 'h' => TimeSpan.FromHours(1), 'd' => TimeSpan.FromDays(1), _ => null };
-        return unit is { } one && double.TryParse(text.AsSpan(..^1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double count)
-            ? CommandContext.Time.GetUtcNow() - one * count : throw new StrataException(ErrorKind.Invalid, $"--since {text}: neither a time nor a duration");
-    }
 }

@@ -9,6 +9,7 @@ namespace Strata.Cli.Commands;
 /// <summary><c>strata ps</c>.</summary>
 internal static class PsCommand
 {
+    private const int NoLimit = -1;
     private static readonly string[] s_size = ["Size"];
 
     internal static Command Create(CommandContext context)
@@ -17,19 +18,23 @@ internal static class PsCommand
         Option<bool> quiet = Options.Flag("--quiet", "only IDs", "-q");
         Option<bool> full = Options.Flag("--no-trunc", "whole texts");
         Option<bool> size = Options.Flag("--size", "what each has written", "-s");
-        Option<string[]> filter = Options.Values("--filter", "KEY=VALUE", "status, name, id, label, ancestor, exited", "-f");
+        Option<int> last = Options.Number("--last", "N", "the N that were created last, stopped ones too", NoLimit, "-n");
+        Option<bool> latest = Options.Flag("--latest", "the one that was created last, stopped or not", "-l");
+        Option<string[]> filter = Options.Values("--filter", "KEY=VALUE", "status, name, id, label, ancestor, exited, before, since, volume, network, publish, expose, health", "-f");
         Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, table TEMPLATE, or json");
-        var command = new Command("ps") { all, quiet, full, size, filter, format };
+        var command = new Command("ps") { all, quiet, full, size, last, latest, filter, format };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            string[] filters = parsed.GetValue(filter);
-            IEnumerable<Container> found = context.Engine.ListContainers().Where(c => parsed.GetValue(all) || filters.Any(f => f.StartsWith("status=", StringComparison.Ordinal) || f.StartsWith("exited=", StringComparison.Ordinal)) || c.State.Status == ContainerStatus.Running);
-            found = filters.Aggregate(found, (containers, text) => containers.Where(c => Matches(c, text)).ToList()).OrderByDescending(c => c.Record.Created);
+            int count = parsed.GetValue(latest) ? 1 : parsed.GetValue(last);
+            PsFilters? filters = parsed.GetValue(filter) is { Length: > 0 } texts ? new PsFilters(context.Engine, texts) : null;
+            bool stopped = parsed.GetValue(all) || count != NoLimit || filters is { WantsStopped: true };
+            IEnumerable<Container> found = context.Engine.ListContainers().Where(c => (stopped || c.State.Status == ContainerStatus.Running) && (filters is null || filters.Matches(c)));
+            found = count == NoLimit ? found : found.Take(count);
             var rows = new List<JsonObject>();
             foreach (Container container in found)
             {
                 ActiveSnapshot? snapshot = parsed.GetValue(size) ? await context.Engine.Snapshots.TryOpenActiveAsync(container.Record.Id, cancellationToken) : null;
-                rows.Add(Describe(container, parsed.GetValue(full), snapshot is null ? "" : Sizes.Human(context.Engine.Snapshots.GetDiskUsage(snapshot)), NetworkText.Ports(context.Engine, container)));
+                rows.Add(Describe(context.Engine, container, parsed.GetValue(full), snapshot is null ? "" : Sizes.Human(context.Engine.Snapshots.GetDiskUsage(snapshot)), NetworkText.Ports(context.Engine, container)));
             }
             if (parsed.GetValue(quiet))
             {
@@ -50,7 +55,7 @@ internal static class PsCommand
         return command;
     }
 
-    private static JsonObject Describe(Container container, bool full, string size, string ports)
+    private static JsonObject Describe(Engine engine, Container container, bool full, string size, string ports)
     {
         ContainerRecord record = container.Record;
         string words = string.Join(' ', record.Arguments);
@@ -65,11 +70,14 @@ internal static class PsCommand
             ["RunningFor"] = Ages.Ago(record.Created, now),
             ["Status"] = container.State.Status switch
             {
-                ContainerStatus.Running => $"Up {Ages.Duration(now - (container.State.StartedAt ?? now))}",
+                ContainerStatus.Running => $"Up {Ages.Duration(now - (container.State.StartedAt ?? now))}{Note(engine, container)}",
                 ContainerStatus.Exited => $"Exited ({(container.State.ExitCode is { } code ? code.ToString(System.Globalization.CultureInfo.InvariantCulture) : "unknown")}) {Ages.Ago(container.State.FinishedAt, now)}",
                 _ => "Created",
             },
-            ["State"] = container.State.Status.ToString().ToLowerInvariant(),
+            ["State"] = ContainerShape.Status(container),
+            ["Mounts"] = string.Join(',', record.Mounts.Where(m => m.Source.Length > 0).Select(m => full || m.Source.Length <= 15 ? m.Source : m.Source[..14] + "…")),
+            ["Networks"] = string.Join(',', record.Networking.Networks.Select(n => n.Network)),
+            ["LocalVolumes"] = record.Mounts.Count(m => m.Kind == ContainerMountKind.Volume).ToString(System.Globalization.CultureInfo.InvariantCulture),
             ["Ports"] = ports,
             ["Names"] = record.Name,
             ["Size"] = size,
@@ -77,19 +85,6 @@ internal static class PsCommand
         };
     }
 
-    private static bool Matches(Container container, string filter)
-    {
-        string[] parts = filter.Split('=', 2);
-        string value = parts.Length == 2 ? parts[1] : throw new StrataException(ErrorKind.Invalid, $"filter {filter}: it needs KEY=VALUE");
-        return parts[0] switch
-        {
-            "status" => container.State.Status.ToString().Equals(value, StringComparison.OrdinalIgnoreCase),
-            "name" => container.Record.Name.Contains(value, StringComparison.Ordinal),
-            "id" => container.Record.Id.StartsWith(value, StringComparison.Ordinal),
-            "ancestor" => container.Record.Image == value || container.Record.ImageId.Hex.StartsWith(value, StringComparison.Ordinal),
-            "exited" => container.State.Status == ContainerStatus.Exited && container.State.ExitCode?.ToString(System.Globalization.CultureInfo.InvariantCulture) == value,
-            "label" => value.Split('=', 2) is var label && container.Record.Labels.TryGetValue(label[0], out string? found) && (label.Length == 1 || found == label[1]),
-            _ => throw new StrataException(ErrorKind.Invalid, $"filter {filter}: there are status, name, id, ancestor, exited and label"),
-        };
-    }
+    private static string Note(Engine engine, Container container) => container.State.IsPaused ? " (Paused)"
+        : engine.GetHealth(container.Record) is { } health ? health.Status == HealthState.Starting ? " (health: starting)" : $" ({health.Status})" : "";
 }

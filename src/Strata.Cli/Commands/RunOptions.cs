@@ -34,7 +34,6 @@ internal sealed class RunOptions
     private readonly Option<string?> _cgroupns = Options.Value("--cgroupns", "MODE", "private or host");
     private readonly Option<string[]> _sysctl = Options.Values("--sysctl", "NAME=VALUE", "kernel parameter of its namespaces");
     private readonly Option<string?> _oomScoreAdj = Options.Value("--oom-score-adj", "N", "how readily it is killed when memory is short");
-    private readonly Option<string?> _storage = Options.Value("--storage-opt", "size=BYTES", "the most that its own files may take");
     private readonly Option<string?> _healthCmd = Options.Value("--health-cmd", "COMMAND", "what tells whether it is healthy");
     private readonly Option<string?> _healthInterval = Options.Value("--health-interval", "TIME", "between two checks (30s)");
     private readonly Option<string?> _healthTimeout = Options.Value("--health-timeout", "TIME", "how long a check may take (30s)");
@@ -46,7 +45,7 @@ internal sealed class RunOptions
     internal IEnumerable<Symbol> All =>
     [
         _init, _restart, _stopTimeout, _detachKeys, _groups, _annotations, _labelFile, _ulimit, _shmSize, _device, _memorySwap, _memoryReservation, _cpus, _cpuShares, _cpusetCpus, _cpusetMems,
-        _blkioWeight, _cgroupParent, _userns, _pid, _ipc, _uts, _cgroupns, _sysctl, _oomScoreAdj, _storage, _healthCmd, _healthInterval, _healthTimeout, _healthStart, _healthStartInterval,
+        _blkioWeight, _cgroupParent, _userns, _pid, _ipc, _uts, _cgroupns, _sysctl, _oomScoreAdj, _healthCmd, _healthInterval, _healthTimeout, _healthStart, _healthStartInterval,
         _healthRetries, _noHealth,
     ];
 
@@ -81,7 +80,6 @@ internal sealed class RunOptions
             Groups = [.. groups],
         };
         life = parsed.GetValue(_restart) is { } restart ? life with { Restart = RestartPolicy.Parse(restart) } : life;
-        life = parsed.GetValue(_storage) is { } storage ? life with { LayerBytes = ReadStorage(storage) } : life;
         return annotations.Length == 0 ? life : life with { Annotations = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(annotations)) };
     }
 
@@ -152,9 +150,6 @@ internal sealed class RunOptions
     private static string ReadCgroup(string text)
         => text.Split('/').All(p => p is not (".." or ".")) && text.Trim('/').Length > 0 && !text.Contains('\0', StringComparison.Ordinal) ? text
             : throw new StrataException(ErrorKind.Invalid, $"--cgroup-parent {text}: not a path of cgroups");
-
-    private static long ReadStorage(string text)
-        => text.StartsWith("size=", StringComparison.Ordinal) ? RunCommand.ParseBytes(text[5..], "--storage-opt size") : throw new StrataException(ErrorKind.Invalid, $"--storage-opt {text}: there is size=BYTES");
 
     internal static long ReadCpus(string text)
         => decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal count) && count >= 0.01m && count <= 65536

@@ -14,7 +14,6 @@ internal static partial class ContainerFields
         DetachKeys = o.MaybeString("detachKeys"),
         Groups = o.MaybeStrings("groups") ?? [],
         Annotations = o.MaybeMap("annotations") ?? ImmutableSortedDictionary<string, string>.Empty,
-        LayerBytes = o.MaybeInt64("layerBytes"),
     };
 
     // What is as it always is takes no room, and no time to read.
@@ -39,7 +38,6 @@ internal static partial class ContainerFields
         {
             writer.Field("annotations", life.Annotations);
         }
-        writer.Field("layerBytes", life.LayerBytes);
     }
 
     private static IsolationOptions ReadLimits(JsonFields o, IsolationOptions isolation) => isolation with

@@ -83,8 +83,6 @@ public sealed record LifeOptions
     public ImmutableArray<string> Groups { get; init; } = [];
     /// <summary>Annotations of the runtime spec.</summary>
     public ImmutableSortedDictionary<string, string> Annotations { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
-    /// <summary>The most that its writable layer may hold, in bytes; no limit where null.</summary>
-    public long? LayerBytes { get; init; }
 }
 
 public sealed partial record ContainerOptions

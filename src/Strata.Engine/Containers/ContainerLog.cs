@@ -22,6 +22,8 @@ public sealed record LogOptions
     public int? Tail { get; init; }
     /// <summary>Only lines written then or later.</summary>
     public DateTimeOffset? Since { get; init; }
+    /// <summary>Only lines written then or before.</summary>
+    public DateTimeOffset? Until { get; init; }
 }
 
 /// <summary>Reads the logs of containers.</summary>
@@ -49,7 +51,7 @@ internal static class ContainerLog
         }
         while (true)
         {
-            bool over = !options.Follow || isOver(); // asked before the last read, so that nothing written before the end is missed
+            bool over = !options.Follow || isOver() || (options.Until is { } end && time.GetUtcNow() > end); // asked before the last read, so that nothing written before the end is missed
             while (reader.TryRead() is { } line)
             {
                 if (IsWanted(line, options))
@@ -87,7 +89,8 @@ internal static class ContainerLog
     }
 
     private static bool IsWanted(LogLine line, LogOptions options)
-        => options.Since is not { } since || !DateTimeOffset.TryParse(line.Time, System.Globalization.CultureInfo.InvariantCulture, out DateTimeOffset at) || at >= since;
+        => (options.Since is null && options.Until is null) || !DateTimeOffset.TryParse(line.Time, System.Globalization.CultureInfo.InvariantCulture, out DateTimeOffset at)
+            || ((options.Since is not { } since || at >= since) && (options.Until is not { } until || at <= until));
 
     /// <summary>Splits a growing file into lines, at \n alone.</summary>
     private sealed class LineReader(FileStream file, string path)

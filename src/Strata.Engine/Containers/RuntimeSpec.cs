@@ -82,6 +82,19 @@ public static class RuntimeSpec
     ];
     private static readonly ImmutableArray<string> s_readOnly = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup"];
 
+    // Where each controller has a tree of its own (v1), the runtime's bind of /sys/fs/cgroup over itself shows the trees below it as they are on the host,
+    // writable: each is closed by itself. Where there is one tree the names are not there, and the runtime leaves them out.
+    private static ImmutableArray<string> ReadOnlyPaths(HostLimits host)
+    {
+        ImmutableArray<string>.Builder paths = ImmutableArray.CreateBuilder<string>(s_readOnly.Length + host.CgroupControllers.Length);
+        paths.AddRange(s_readOnly);
+        foreach (string controller in host.CgroupControllers)
+        {
+            paths.Add("/sys/fs/cgroup/" + controller);
+        }
+        return paths.DrainToImmutable();
+    }
+
     // /dev/null, zero, full, random, urandom, tty, ptmx and the pseudo terminals, console: what every runtime makes by itself.
     private static readonly ImmutableArray<(string Type, long Major, long? Minor)> s_devices =
         [("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 1, 8), ("c", 1, 9), ("c", 5, 0), ("c", 5, 1), ("c", 5, 2), ("c", 136, null)];
@@ -118,7 +131,7 @@ public static class RuntimeSpec
                 Sysctl = isolation.Sysctls.IsEmpty ? null : isolation.Sysctls,
                 Devices = isolation.Devices.IsEmpty ? null : HostDevices.ToSpec(isolation.Devices),
                 MaskedPaths = isolation.Privileged ? [] : s_masked.AddRange(host.ThermalThrottle),
-                ReadonlyPaths = isolation.Privileged ? [] : s_readOnly,
+                ReadonlyPaths = isolation.Privileged ? [] : ReadOnlyPaths(host),
                 Seccomp = !filter ? null : isolation.SeccompProfile is { } profile ? SeccompProfile.Read(profile, capabilities, Architectures()) : SeccompPolicy.ToSpec(capabilities, Architectures()),
             })
         {
