@@ -22,6 +22,7 @@ public sealed partial class Engine
         ImageConfig config = OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false));
         ContainerConfig changed = options.Changes.Aggregate(record.Config, ConfigChange.Apply);
         CommittedLayer? layer = await WriteLayerAsync(record, snapshot, options, cancellationToken).ConfigureAwait(false);
+        CommittedLayer? volumes = options.WithVolumes ? await WriteVolumesAsync(record, cancellationToken).ConfigureAwait(false) : null;
 
         DateTimeOffset now = _options.Time.GetUtcNow();
         var row = new HistoryEntry { Created = now, CreatedBy = string.Join(' ', record.Arguments), Author = options.Author, Comment = options.Message, EmptyLayer = layer is null };
@@ -30,12 +31,22 @@ public sealed partial class Engine
             Created = now,
             Author = options.Author ?? config.Author,
             Config = changed,
-            History = config.History.Add(row),
-            RootFs = layer is null ? config.RootFs : config.RootFs with { DiffIds = config.RootFs.DiffIds.Add(layer.DiffId) },
+            History = options.Squash ? [row] : config.History.Add(row),
+            RootFs = layer is null ? config.RootFs : config.RootFs with { DiffIds = options.Squash ? [layer.DiffId] : config.RootFs.DiffIds.Add(layer.DiffId) },
         };
+        if (volumes is not null)
+        {
+            made = made with { History = made.History.Add(new HistoryEntry { Created = now, CreatedBy = "strata commit --with-volumes" }), RootFs = made.RootFs with { DiffIds = made.RootFs.DiffIds.Add(volumes.DiffId) } };
+        }
         bool docker = MediaTypes.DockerManifest == (manifest.MediaType ?? record.Manifest.MediaType);
-        ImmutableArray<Descriptor> layers = layer is null ? manifest.Layers
-            : manifest.Layers.Add(docker ? layer.Layer with { MediaType = MediaTypes.DockerLayerGzip } : layer.Layer);
+        ImmutableArray<Descriptor> layers = options.Squash ? [] : manifest.Layers;
+        foreach (CommittedLayer? added in (CommittedLayer?[])[layer, volumes])
+        {
+            if (added is not null)
+            {
+                layers = layers.Add(docker ? added.Layer with { MediaType = MediaTypes.DockerLayerGzip } : added.Layer);
+            }
+        }
         return await WriteImageAsync(made, layers, docker, options.Reference, cancellationToken).ConfigureAwait(false);
     }
 
@@ -108,7 +119,8 @@ public sealed partial class Engine
         }
         try
         {
-            return await LayerCommitter.WriteAsync(Snapshots, snapshot, Content, cancellationToken: cancellationToken).ConfigureAwait(false);
+            return options.Squash ? await LayerCommitter.WriteAsync(Content, tar => WriteWhole(snapshot, tar, cancellationToken), cancellationToken: cancellationToken).ConfigureAwait(false)
+                : await LayerCommitter.WriteAsync(Snapshots, snapshot, Content, cancellationToken: cancellationToken).ConfigureAwait(false);
         }
         finally
         {
@@ -117,6 +129,39 @@ public sealed partial class Engine
                 await Runtime.ResumeAsync(record.Id, CancellationToken.None).ConfigureAwait(false);
             }
         }
+    }
+
+    private ValueTask<bool> WriteWhole(ActiveSnapshot snapshot, Stream tar, CancellationToken cancellationToken)
+    {
+        using LayerStack stack = Snapshots.OpenStack(snapshot);
+        using var writer = new LayerWriter(tar);
+        TreeArchive.Write(stack, writer, cancellationToken);
+        writer.Finish();
+        return ValueTask.FromResult(true);
+    }
+
+    // A layer of its own, over what the container changed: each volume's files at its place.
+    private async ValueTask<CommittedLayer?> WriteVolumesAsync(ContainerRecord record, CancellationToken cancellationToken)
+    {
+        ContainerMount[] full = [.. GetVolumesWithData(record).OrderBy(m => m.Target, StringComparer.Ordinal)];
+        return full.Length == 0 ? null : await LayerCommitter.WriteAsync(Content, tar =>
+        {
+            using var writer = new LayerWriter(tar);
+            foreach (ContainerMount mount in full)
+            {
+                using Linux.RootedDirectory data = Linux.RootedDirectory.Open(Volumes.PathOf(mount.Source));
+                FileTransfer.WriteTree(data, mount.Target.TrimStart('/'), writer, cancellationToken);
+            }
+            writer.Finish();
+            return ValueTask.FromResult(true);
+        }, cancellationToken: cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The volumes of a container that hold something: what a commit leaves out unless it is told otherwise.</summary>
+    public IReadOnlyList<ContainerMount> GetVolumesWithData(ContainerRecord record)
+    {
+        ArgumentNullException.ThrowIfNull(record);
+        return [.. record.Mounts.Where(m => m.Kind == ContainerMountKind.Volume && Linux.FileSystems.TryGetNames(Volumes.PathOf(m.Source)) is { Count: > 0 })];
     }
 
     private async ValueTask<(Descriptor Manifest, Digest ImageId)> WriteImageAsync(ImageConfig config, ImmutableArray<Descriptor> layers, bool docker, ImageReference? reference, CancellationToken cancellationToken)
@@ -149,6 +194,10 @@ public sealed record CommitOptions
     public string? Message { get; init; }
     /// <summary>Dockerfile instructions that change the config.</summary>
     public ImmutableArray<string> Changes { get; init; } = [];
+    /// <summary>One layer with all files in place of the image's layers and one more.</summary>
+    public bool Squash { get; init; }
+    /// <summary>What the container's volumes hold, too, as a layer of its own.</summary>
+    public bool WithVolumes { get; init; }
     /// <summary>Stop the container's processes while its files are read.</summary>
     public bool Pause { get; init; } = true;
 }

@@ -32,6 +32,22 @@ internal static class Bundle
         }
     }
 
+    /// <summary>
+    /// Sees that what the runtime mounts /proc, /dev and /sys on are directories. crun 1.8 makes its links and nodes in /dev by that name before the
+    /// container's root is its own: where an image has a symbolic link there, it would make them on the host, wherever the link leads.
+    /// </summary>
+    /// <exception cref="ContainerStartException">One is something else.</exception>
+    public static void CheckMountPoints(RootedDirectory root)
+    {
+        foreach (string point in RuntimeSpec.StandardMountPoints)
+        {
+            if (root.TryGetStatus(point) is { Kind: not FileKind.Directory } status)
+            {
+                throw new ContainerStartException(125, $"{point} of the image is no directory but a {(status.Kind == FileKind.SymbolicLink ? "symbolic link" : "file")}: nothing can be mounted on it");
+            }
+        }
+    }
+
     /// <summary>Writes config.json.</summary>
     public static void WriteSpec(string bundle, RuntimeSpecDocument spec)
         => File.WriteAllBytes(Path.Combine(bundle, "config.json"), RuntimeSpecJson.Serialize(spec));

@@ -83,6 +83,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
         using (RootedDirectory root = RootedDirectory.Open(rootPath))
         {
+            Bundle.CheckMountPoints(root);
             ResolvedUser user = UserLookup.Resolve(record.User, root);
             if (!record.Life.Groups.IsEmpty)
             {

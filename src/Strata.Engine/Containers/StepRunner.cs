@@ -85,6 +85,7 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
         string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
         using (RootedDirectory root = RootedDirectory.Open(rootPath))
         {
+            Bundle.CheckMountPoints(root);
             ResolvedUser user = UserLookup.Resolve(process.User, root);
             string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, process.WorkingDirectory);
             List<SpecMount> mounts = [.. ContainerFiles.Write(bundle, process.Hostname, process.Hosts), .. process.Mounts, .. process.Snapshots.Select((mount, i) => Mount(bundle, mount, i)),

@@ -139,10 +139,15 @@ internal sealed class FileTransfer(RootedDirectory from, RootedDirectory to, (ui
         WriteTar(from, path, onlyChildren ? "" : NameOf(Clean(source)), status, writer, [], cancellationToken);
     }
 
+    /// <summary>Writes all of a directory below a name, extended attributes too.</summary>
+    public static void WriteTree(RootedDirectory from, string name, LayerWriter writer, CancellationToken cancellationToken)
+        => WriteTar(from, "", name, from.TryGetStatus("") ?? throw new LinuxException("statx", name, Errno.ENOENT), writer, [], cancellationToken);
+
     private static void WriteTar(RootedDirectory from, string path, string name, FileStatus status, LayerWriter writer, Dictionary<(ulong, ulong), string> links, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        EntryMetadata metadata = new(status.Mode, status.Uid, status.Gid, status.Modified, ImmutableArray<KeyValuePair<string, ImmutableArray<byte>>>.Empty);
+        EntryMetadata metadata = new(status.Mode, status.Uid, status.Gid, status.Modified,
+            [.. from.GetXattrs(path).OrderBy(x => x.Key, StringComparer.Ordinal).Select(x => KeyValuePair.Create(x.Key, ImmutableArray.Create(x.Value)))]);
         if (status.LinkCount > 1 && status.Kind == FileKind.Regular && !links.TryAdd((status.Device, status.Inode), name))
         {
             writer.Write(new HardLinkEntry(name, metadata, links[(status.Device, status.Inode)]));

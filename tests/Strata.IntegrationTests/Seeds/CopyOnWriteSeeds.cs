@@ -50,6 +50,41 @@ public sealed class CopyOnWriteSeeds(SeedStore store)
     }
 
     [Fact]
+    public void C2_C3_C4_the_same_in_a_container_that_runs()
+    {
+        store.Build("cow", $"FROM {store.Busybox}\nRUN echo old >/etc/hosts2; echo x >/etc/x\n").Ok();
+        store.Run("run", "-d", "--network", "none", "--name", "cowa", "cow", "sleep", "1000").Ok();
+        store.Run("run", "-d", "--network", "none", "--name", "cowb", "cow", "sleep", "1000").Ok();
+        store.Run("exec", "cowa", "sh", "-c", "echo y >>/etc/hosts2").Ok();
+        Assert.Equal(["C /etc", "C /etc/hosts2"], store.Run("diff", "cowa").Ok().Lines);
+        store.Run("exec", "cowa", "rm", "/etc/x").Ok();
+        store.Run("exec", "cowa", "touch", "/n").Ok();
+        Assert.Equal(["A /n", "C /etc", "C /etc/hosts2", "D /etc/x"], store.Run("diff", "cowa").Ok().Lines.Order(StringComparer.Ordinal));
+        Assert.Equal("old\nx\n", store.Run("exec", "cowb", "cat", "/etc/hosts2", "/etc/x").Ok().Out);
+        store.Run("exec", "cowb", "test", "!", "-e", "/n").Ok();
+        Assert.Contains("(container)", store.Run("where", "cowa", "/etc/hosts2").Ok().Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("(container)", store.Run("where", "cowb", "/etc/hosts2").Ok().Out, StringComparison.Ordinal);
+        Assert.Matches(@"^cowa [1-9]", store.Run("ps", "-s", "--filter", "name=cowa", "--format", "{{.Names}} {{.Size}}").Ok().Out);
+        store.Run("rm", "-f", "cowa", "cowb").Ok();
+    }
+
+    [Fact]
+    public void A_commit_can_be_one_layer_and_take_the_volumes_along()
+    {
+        store.Build("sq", $"FROM {store.Busybox}\nRUN echo one >/one; echo two >/two\nRUN rm /two\nVOLUME /data\n").Ok();
+        store.Run("run", "--network", "none", "--name", "sqc", "-v", "sqdata:/data", "sq", "sh", "-c", "echo kept >/data/f; echo three >/three").Ok();
+        Outcome plain = store.Run("commit", "sqc", "sqplain").Ok();
+        Assert.Contains("/data", plain.Err, StringComparison.Ordinal);
+        Assert.Equal("one\nthree\n", store.Run("run", "--rm", "--network", "none", "sqplain", "sh", "-c", "cat /one /three; cat /data/f").Out);
+        store.Run("commit", "--squash", "--with-volumes", "sqc", "sqfull").Ok();
+        Assert.Equal(2, store.Layers("sqfull").Length);
+        Assert.Equal("one\nthree\nkept\n", store.Run("run", "--rm", "--network", "none", "sqfull", "sh", "-c", "cat /one /three /data/f; test ! -e /two").Ok().Out);
+        Assert.DoesNotContain("/two", store.Run("layer", "ls", "sqfull", "1").Ok().Out, StringComparison.Ordinal);
+        store.Run("rm", "-v", "sqc").Ok();
+        store.Run("volume", "rm", "sqdata").Ok();
+    }
+
+    [Fact]
     public void C5_deletion_never_makes_an_image_smaller()
     {
         store.Build("c5", $"FROM {store.Debian}\nRUN rm -rf /usr/share/doc\n").Ok();
