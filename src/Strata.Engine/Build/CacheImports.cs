@@ -65,7 +65,9 @@ internal sealed class CacheImports(ContentStore content, BuildCache cache)
         {
             return false;
         }
-        using Stream tar = found.Source.OpenAsync(found.Tar, cancellationToken).AsTask().GetAwaiter().GetResult(); // under the lock of the folder: there is nothing else to do
+        // Whole first: a download is not read by turns, and what breaks off leaves the folder empty. Under the folder's lock there is nothing else to do meanwhile.
+        ContentCopier.CopyAsync(found.Source, content, found.Tar, new CopyOptions(), cancellationToken).AsTask().GetAwaiter().GetResult();
+        using FileStream tar = content.OpenFile(found.Tar.Digest);
         using RootedDirectory root = RootedDirectory.Open(folder);
         using var reader = new LayerReader(tar);
         LayerExtractor.Extract(reader, root, new ExtractOptions(), cancellationToken);

@@ -105,9 +105,14 @@ internal sealed class RunWork(RunStep step, StepResult[] inputs, BuildEnvironmen
         {
             string text = System.Text.Encoding.UTF8.GetString(_kept, 0, _length);
             return code == 127 ? "the shell did not find a command: is the package that has it installed in the base image?"
-                : text.Contains("404", StringComparison.Ordinal) && text.Contains("Release", StringComparison.Ordinal)
+                : IsGoneRelease(text)
                 ? "the package mirror has no such release any more: it may be past its end of life (archive.debian.org, old-releases.ubuntu.com, vault.centos.org keep old ones)" : null;
         }
+
+        // As apt, yum and dnf say it.
+        private static bool IsGoneRelease(string text)
+            => (text.Contains("404", StringComparison.Ordinal) && text.Contains("Release", StringComparison.Ordinal))
+            || text.Contains("Cannot find a valid baseurl for repo", StringComparison.Ordinal) || text.Contains("Failed to download metadata for repo", StringComparison.Ordinal);
 
         public override void Write(ReadOnlySpan<byte> buffer)
         {

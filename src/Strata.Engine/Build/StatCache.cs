@@ -19,6 +19,7 @@ namespace Strata.Build;
 internal sealed class StatCache
 {
     private const int EntryBytes = 80, DigestOffset = 48, DigestBytes = 32, MagicBytes = 8;
+    private const int BlockEntries = 1024; // 80 KiB: below what the collector calls large
     private const int MaxBytes = 1 << 28; // three million files: more than that is read anew
     private static readonly TimeSpan s_ripe = TimeSpan.FromSeconds(2); // the coarsest clock of a file system (FAT): two changes within it may look alike
     private static ReadOnlySpan<byte> Magic => "STRSTAT1"u8;
@@ -27,7 +28,9 @@ internal sealed class StatCache
     private readonly TimeProvider _time;
     private readonly byte[] _entries;
     private readonly BitArray _seen;
-    private readonly Dictionary<(ulong Device, ulong Inode), Entry> _new = [];
+    private readonly Dictionary<(ulong Device, ulong Inode), int> _new = []; // to its number in the blocks
+    private readonly List<byte[]> _blocks = [];
+    private readonly List<bool> _ripe = [];
     private readonly Lock _lock = new();
 
     private StatCache(string? path, TimeProvider time, byte[] entries) => (_path, _time, _entries, _seen) = (path, time, entries, new BitArray(entries.Length / EntryBytes));
@@ -59,9 +62,9 @@ internal sealed class StatCache
                 return true;
             }
             // Of this run: also those that are too young to be remembered. A change meanwhile is one that the build does not see.
-            if (_new.TryGetValue((status.Device, status.Inode), out Entry entry) && IsOf(entry.Bytes, status))
+            if (_new.TryGetValue((status.Device, status.Inode), out int number) && IsOf(EntryOf(number), status))
             {
-                entry.Bytes.AsSpan(DigestOffset).CopyTo(digest);
+                EntryOf(number)[DigestOffset..].CopyTo(digest);
                 return true;
             }
             return false;
@@ -72,46 +75,57 @@ internal sealed class StatCache
     internal void Add(in FileStatus status, ReadOnlySpan<byte> digest)
     {
         bool isRipe = status.Changed.ToDate() is { } changed && _time.GetUtcNow() - changed > s_ripe;
-        byte[] bytes = new byte[EntryBytes];
-        Write(bytes, status);
-        digest.CopyTo(bytes.AsSpan(DigestOffset));
         lock (_lock)
         {
-            _new[(status.Device, status.Inode)] = new Entry(bytes, isRipe);
+            if (!_new.TryGetValue((status.Device, status.Inode), out int number))
+            {
+                number = _ripe.Count;
+                _new[(status.Device, status.Inode)] = number;
+                _ripe.Add(false);
+                if (number % BlockEntries == 0)
+                {
+                    _blocks.Add(new byte[BlockEntries * EntryBytes]);
+                }
+            }
+            _ripe[number] = isRipe;
+            Span<byte> entry = EntryOf(number);
+            Write(entry, status);
+            digest.CopyTo(entry[DigestOffset..]);
         }
     }
+
+    private Span<byte> EntryOf(int number) => _blocks[number / BlockEntries].AsSpan(number % BlockEntries * EntryBytes, EntryBytes);
 
     /// <summary>Keeps what is new. Not synced: what is lost is read again.</summary>
     internal void Save()
     {
         lock (_lock)
         {
-            Entry[] added = [.. _new.Values.Where(e => e.IsRipe)];
-            if (_path is null || added.Length == 0)
+            int added = _ripe.Count(r => r);
+            if (_path is null || added == 0)
             {
                 return;
             }
             int seen = _seen.Cast<bool>().Count(s => s);
             // Files that nobody asked for may be those of another Dockerfile, or gone. Once they are the most, they go.
-            bool keepsUnseen = _seen.Length - seen <= seen + added.Length;
-            HashSet<(ulong, ulong)> replaced = [.. added.Select(e => ReadKey(e.Bytes))];
-            byte[][] entries =
-            [
-                .. Enumerable.Range(0, _seen.Length).Where(i => (_seen[i] || keepsUnseen) && !replaced.Contains(KeyOf(i))).Select(i => _entries[(i * EntryBytes)..((i + 1) * EntryBytes)]),
-                .. added.Select(e => e.Bytes),
-            ];
-            Array.Sort(entries, static (a, b) => Compare(a, ReadKey(b)));
-            byte[] file = new byte[MagicBytes + (entries.Length * EntryBytes) + DigestBytes];
+            bool keepsUnseen = _seen.Length - seen <= seen + added;
+            // Numbers in place of entries: at and above zero those of this run, below those that were there.
+            List<int> kept = [.. Enumerable.Range(0, _ripe.Count).Where(n => _ripe[n]),
+                .. Enumerable.Range(0, _seen.Length).Where(i => (_seen[i] || keepsUnseen) && !(_new.TryGetValue(KeyOf(i), out int number) && _ripe[number])).Select(i => ~i)];
+            kept.Sort((a, b) => Compare(KeptOf(a), ReadKey(KeptOf(b))));
+            byte[] file = new byte[MagicBytes + (kept.Count * EntryBytes) + DigestBytes];
             Magic.CopyTo(file);
-            for (int i = 0; i < entries.Length; i++)
+            for (int i = 0; i < kept.Count; i++)
             {
-                entries[i].CopyTo(file, MagicBytes + (i * EntryBytes));
+                KeptOf(kept[i]).CopyTo(file.AsSpan(MagicBytes + (i * EntryBytes)));
             }
             SHA256.HashData(file.AsSpan(0, file.Length - DigestBytes), file.AsSpan(file.Length - DigestBytes));
             Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
             AtomicFile.Write(_path, file, durable: false);
         }
     }
+
+    private ReadOnlySpan<byte> KeptOf(int number) => number >= 0 ? EntryOf(number) : _entries.AsSpan(~number * EntryBytes, EntryBytes);
 
     private int Find(ulong device, ulong inode)
     {
@@ -155,7 +169,4 @@ internal sealed class StatCache
         BinaryPrimitives.WriteInt32LittleEndian(entry[40..], status.Changed.Nanoseconds);
         BinaryPrimitives.WriteInt32LittleEndian(entry[44..], status.Modified.Nanoseconds);
     }
-
-    // As in the file: a hundred bytes for each of 200,000 files, and no more.
-    private readonly record struct Entry(byte[] Bytes, bool IsRipe);
 }

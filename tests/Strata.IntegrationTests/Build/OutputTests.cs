@@ -104,13 +104,13 @@ public sealed class OutputTests(SeedStore store)
         store.Run("save", "-o", archive, store.Busybox).Ok();
         SeedStore.RunIn(other, null, "load", "-qi", archive).Ok();
         store.Run("build", "--push", "-t", image, "--cache-to", Format(to), context).Ok();
-        string first = store.Run("run", "--rm", image, "cat", "/first").Ok().Out;
+        string first = store.Run("run", "--rm", "--network", "none", image, "cat", "/first").Ok().Out;
         Outcome again = SeedStore.RunIn(other, null, "build", "-t", "again", "--cache-from", Format(from), context).Ok();
         Assert.DoesNotContain("warning: cache", again.Err, StringComparison.Ordinal);
         Assert.Equal((1, 3), (again.Err.Split(" DONE ").Length - 1, again.Err.Split(" CACHED").Length - 1)); // the base was opened, nothing was run
         Assert.Equal(store.Inspect(image, "{{.Id}}"), SeedStore.RunIn(other, null, "inspect", "-f", "{{.Id}}", "again").Ok().Out.Trim());
         SeedStore.RunIn(other, null, "build", "-t", "more", "--cache-from", Format(from), "--build-arg", "N=2", context).Ok();
-        Assert.Equal(mounts ? first : "none\n", SeedStore.RunIn(other, null, "run", "--rm", "more", "cat", "/log").Ok().Out);
+        Assert.Equal(mounts ? first : "none\n", SeedStore.RunIn(other, null, "run", "--rm", "--network", "none", "more", "cat", "/log").Ok().Out);
 
         string Format(string text) => string.Format(System.Globalization.CultureInfo.InvariantCulture, text, registry.Address);
     }
@@ -122,9 +122,9 @@ public sealed class OutputTests(SeedStore store)
         Shell($"tar -C {files} -czf {files}.tgz . && tar -C {more} -cf {more}.tar .").Ok();
         await using var server = new FileServer(new() { ["/c.tgz"] = await File.ReadAllBytesAsync(files + ".tgz", TestContext.Current.CancellationToken), ["/more.tar"] = await File.ReadAllBytesAsync(more + ".tar", TestContext.Current.CancellationToken), ["/Dockerfile"] = Encoding.UTF8.GetBytes($"FROM {store.Busybox}\nRUN echo text >/t\n") });
         store.Run("build", "-t", "url:1", "--build-context", $"more={server.Address}more.tar", server.Address + "c.tgz").Ok();
-        Assert.Equal("from the archivenamednamed", store.Run("run", "--rm", "url:1", "cat", "/f", "/g", "/h").Ok().Out);
+        Assert.Equal("from the archivenamednamed", store.Run("run", "--rm", "--network", "none", "url:1", "cat", "/f", "/g", "/h").Ok().Out);
         store.Run("build", "-t", "url:2", server.Address + "Dockerfile").Ok();
-        Assert.Equal("text\n", store.Run("run", "--rm", "url:2", "cat", "/t").Ok().Out);
+        Assert.Equal("text\n", store.Run("run", "--rm", "--network", "none", "url:2", "cat", "/t").Ok().Out);
         Assert.Contains($"build context {server.Address}none.tar: the server answered 404", store.Run("build", server.Address + "none.tar").Fails(1).Err, StringComparison.Ordinal);
         Assert.Contains($"build context {server.Address}none.tar: the server answered 404", store.Run("build", "--build-context", $"more={server.Address}none.tar", files).Fails(1).Err, StringComparison.Ordinal);
     }

@@ -115,6 +115,18 @@ public sealed class BuildSeeds(SeedStore store)
     }
 
     [Fact]
+    public async Task F7_a_mirror_that_has_dropped_an_old_release_is_told_as_that()
+    {
+        await using PortServer mirror = new(404, "gone");
+        Outcome apt = store.Build("f7", $"FROM {store.Debian}\nRUN rm -rf /etc/apt/sources.list.d/* && echo 'deb http://127.0.0.1:{mirror.Port}/ubuntu trusty main' >/etc/apt/sources.list && apt-get update\n").Fails(1);
+        Assert.Contains("404", apt.Err, StringComparison.Ordinal);
+        Assert.Contains("hint: the package mirror has no such release any more: it may be past its end of life", apt.Err, StringComparison.Ordinal);
+        string centos = store.MakeBusybox("centos:7", "centos", ("usr/bin/yum", "#!/bin/sh\necho 'Cannot find a valid baseurl for repo: base/7/x86_64' >&2; exit 1\n"));
+        Assert.Contains("vault.centos.org", store.Build("f7:yum", $"FROM {centos}\nRUN /usr/bin/yum install -y nginx\n").Fails(1).Err, StringComparison.Ordinal);
+        Assert.DoesNotContain("end of life", store.Build("f7:other", $"FROM {store.Busybox}\nRUN echo 404 not found; exit 1\n").Fails(1).Err, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_same_build_from_scratch_gives_the_same_digest()
     {
         using SeedStore first = new(), second = new();
