@@ -2,6 +2,7 @@ using System.Reflection;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Linux;
+using Strata.Snapshots;
 
 namespace Strata.Cli.Commands;
 
@@ -21,6 +22,10 @@ internal static class InfoCommand
             o.WriteLine($"Version:      {Version}");
             o.WriteLine($"Store:        {engine.Layout.Root} ({space.Type}, {Sizes.Human(space.FreeBytes)} of {Sizes.Human(space.TotalBytes)} free)");
             o.WriteLine($"Snapshotter:  {engine.Snapshotter.Snapshotter.Name} ({engine.Snapshotter.Reason})");
+            if (engine.Snapshotter.Snapshotter.Name != "erofs")
+            {
+                o.WriteLine($"EROFS:        not used ({ErofsReason(engine)})");
+            }
             o.WriteLine($"Kernel:       {Host.KernelRelease} {Host.Machine}");
             o.WriteLine($"Cgroups:      {Cgroups()}");
             o.WriteLine($"Images:       {engine.ListImages().Length}");
@@ -44,6 +49,9 @@ internal static class InfoCommand
         });
         return command;
     }
+
+    private static string ErofsReason(Engine engine)
+        => ErofsProbe.Make(engine.Layout) is { Mounts: false } not ? not.Reason : "it mounts here: strata --snapshotter erofs takes it";
 
     private static string Version => typeof(InfoCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
 

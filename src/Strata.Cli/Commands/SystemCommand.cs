@@ -8,10 +8,26 @@ using Strata.Server;
 
 namespace Strata.Cli.Commands;
 
-/// <summary><c>strata system df|prune|budget|check</c>.</summary>
+/// <summary><c>strata system df|prune|budget|check|migrate</c>.</summary>
 internal static class SystemCommand
 {
-    internal static Command Create(CommandContext context) => new("system") { CreateUsage(context), CreatePrune(context), BudgetCommand.Create(context), CreateCheck(context) };
+    internal static Command Create(CommandContext context) => new("system") { CreateUsage(context), CreatePrune(context), BudgetCommand.Create(context), CreateCheck(context), CreateMigrate(context) };
+
+    private static Command CreateMigrate(CommandContext context)
+    {
+        var command = new Command("migrate", "Apply the layers of all images for the snapshotter that is chosen (strata --snapshotter NAME system migrate), and remove what others have of them");
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            Migration done = await context.Engine.MigrateAsync(cancellationToken);
+            context.Out.WriteLine($"{done.Images} images are {done.Snapshotter}'s; {done.Removed} file systems of other snapshotters were removed");
+            if (done.Kept > 0)
+            {
+                context.Error.WriteLine($"{done.Kept} stay, because containers stand on them");
+            }
+            return 0;
+        });
+        return command;
+    }
 
     private static Command CreateUsage(CommandContext context)
     {

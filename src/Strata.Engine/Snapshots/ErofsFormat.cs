@@ -120,6 +120,28 @@ internal static class ErofsFormat
         return crc;
     }
 
+    /// <summary>CRC-32C of a whole file.</summary>
+    internal static long ChecksumOf(string path)
+    {
+        using Microsoft.Win32.SafeHandles.SafeFileHandle file = File.OpenHandle(path, options: FileOptions.SequentialScan);
+        byte[] buffer = new byte[1 << 18];
+        uint crc = uint.MaxValue;
+        int read;
+        for (long at = 0; (read = RandomAccess.Read(file, buffer, at)) > 0; at += read)
+        {
+            ReadOnlySpan<byte> bytes = buffer.AsSpan(0, read);
+            for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
+            {
+                crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
+            }
+            foreach (byte b in bytes)
+            {
+                crc = BitOperations.Crc32C(crc, b);
+            }
+        }
+        return crc;
+    }
+
     internal static void Write16(Span<byte> at, int offset, int value) => BinaryPrimitives.WriteUInt16LittleEndian(at[offset..], (ushort)value);
 
     internal static void Write32(Span<byte> at, int offset, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(at[offset..], value);

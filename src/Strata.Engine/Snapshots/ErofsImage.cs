@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Strata.Layers;
 using Strata.Linux;
 
 namespace Strata.Snapshots;
@@ -10,6 +11,7 @@ namespace Strata.Snapshots;
 internal sealed class ErofsImage : ILayerFiles
 {
     private const int PageBits = 12, PageBytes = 1 << PageBits, CachedPages = 64;
+    private static readonly LayerLimits s_limits = new();
     private readonly string _what;
     private readonly SafeFileHandle _index;
     private readonly Func<SafeFileHandle> _openTar;
@@ -95,6 +97,10 @@ internal sealed class ErofsImage : ILayerFiles
 
     public IReadOnlyList<string> GetNames(string path)
     {
+        if (path.AsSpan().Count('/') > s_limits.MaxPathDepth)
+        {
+            throw Corrupt("a directory is in itself"); // no layer goes so deep
+        }
         Inode directory = Existing(path);
         if (directory.Kind != FileKind.Directory)
         {

@@ -13,7 +13,7 @@ namespace Strata.Snapshots;
 /// trees/DIFF-ID.erofs/layer.tar     the tar; its digest is the diff ID
 /// trees/DIFF-ID.erofs/layer.erofs   the index (<see cref="ErofsFormat"/>), with what the tar cannot give
 /// trees/DIFF-ID.erofs/fs/           empty: where it is mounted, in namespaces that nobody else sees
-/// trees/DIFF-ID.erofs/tree.json     sizes and digests of both
+/// trees/DIFF-ID.erofs/tree.json     sizes of both, and by what they are known again
 /// </code>
 /// </summary>
 internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees(layout, WhiteoutForm.Overlay, suffix)
@@ -102,7 +102,7 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
                 return "the record of its files is not here";
             }
             return HashFile(Path.Combine(folder, TarName)) != diffId ? "its plain tar on disk is not its diff ID any more"
-                : HashFile(Path.Combine(folder, IndexName)) != record.Index ? "the index over its files was changed on disk" : null;
+                : ErofsFormat.ChecksumOf(Path.Combine(folder, IndexName)) != record.IndexChecksum ? "the index over its files was changed on disk" : null;
         }
         catch (Exception e) when (e is IOException || e is StrataException { Kind: ErrorKind.Corrupt })
         {
@@ -130,7 +130,7 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
         }
         byte[] head = ErofsWriter.Write(tree, index, diffId, reader.PlainSize);
         long indexBytes = RandomAccess.GetLength(index);
-        return TreeRecord.Of(extracted) with { Erofs = new ErofsRecord(indexBytes, RandomAccess.GetLength(tar), Digest.Of(head), HashFile(Path.Combine(staging, IndexName))) };
+        return TreeRecord.Of(extracted) with { Erofs = new ErofsRecord(indexBytes, RandomAccess.GetLength(tar), Digest.Of(head), ErofsFormat.ChecksumOf(Path.Combine(staging, IndexName))) };
     }
 
     private static (byte[] Head, long IndexBytes, long TarBytes) ReadHead(string folder)
