@@ -18,6 +18,7 @@ namespace Strata.Snapshots;
 /// </summary>
 internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees(layout, WhiteoutForm.Overlay, suffix)
 {
+    private readonly string _suffix = suffix;
     internal const string TarName = "layer.tar", IndexName = "layer.erofs";
     private readonly StoreLayout _layout = layout;
 
@@ -28,8 +29,9 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
     /// <summary>Reads a tree's files without a mount.</summary>
     internal static ErofsImage OpenImage(string folder) => ErofsImage.Open(Path.Combine(folder, IndexName), Path.Combine(folder, TarName));
 
+    /// <summary>Of those of other snapshotters, too: they are listed, and spared.</summary>
     internal override bool IsThere(string name)
-        => File.Exists(Path.Combine(_layout.Trees, name, IndexName)) && File.Exists(Path.Combine(_layout.Trees, name, TarName)) && Directory.Exists(FilesOf(name));
+        => !name.EndsWith(_suffix, StringComparison.Ordinal) ? base.IsThere(name) : File.Exists(Path.Combine(_layout.Trees, name, IndexName)) && File.Exists(Path.Combine(_layout.Trees, name, TarName)) && Directory.Exists(FilesOf(name));
 
     internal override ILayerFiles OpenFiles(string path) => TryFolderOf(path) is { } folder ? OpenImage(folder) : DirectoryFiles.Open(path);
 

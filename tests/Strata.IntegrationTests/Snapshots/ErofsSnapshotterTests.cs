@@ -111,6 +111,28 @@ public sealed class ErofsLayerTests : IDisposable
     }
 
     [Fact]
+    public async Task What_other_snapshotters_have_is_seen_and_spared()
+    {
+        (Descriptor layer, Digest diffId) = _store.Layer(TarItem.File("a"));
+        OverlaySnapshotter overlay = OverlaySnapshotter.Open(_store.Layout);
+        UnionSnapshotter union = UnionSnapshotter.Open(_store.Layout);
+        foreach (ISnapshotter snapshots in (ISnapshotter[])[overlay, union, _store.Snapshots])
+        {
+            await snapshots.ApplyAsync(null, layer, diffId, _store, Token);
+        }
+        foreach (ISnapshotter snapshots in (ISnapshotter[])[overlay, union, _store.Snapshots])
+        {
+            Assert.Equal(["erofs", "overlay", "union"], snapshots.List().Committed.Select(s => s.Snapshotter).Order(StringComparer.Ordinal));
+            Assert.Equal(0, await snapshots.SweepAsync(cancellationToken: Token));
+            Assert.Equal(3, Directory.GetDirectories(_store.Layout.Trees).Length);
+        }
+        await overlay.RemoveAsync(_store.Snapshots.List().Committed.Single(s => s.Snapshotter == "overlay"), Token);
+        await overlay.RemoveAsync(overlay.List().Committed.Single(s => s.Snapshotter == "erofs"), Token);
+        Assert.Equal("union", Assert.Single(_store.Snapshots.List().Committed).Snapshotter);
+        Assert.Single(Directory.GetDirectories(_store.Layout.Trees));
+    }
+
+    [Fact]
     public async Task Where_others_would_see_them_layers_are_not_left_mounted()
     {
         CommittedSnapshot snapshot = await _store.StackAsync([TarItem.File("a", "one")], [TarItem.File("b")]);
