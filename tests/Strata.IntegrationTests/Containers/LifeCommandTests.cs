@@ -76,7 +76,7 @@ public sealed class LifeCommandTests : IClassFixture<ContainerStoreFixture>, IAs
     [Fact]
     public async Task A_detached_run_prints_the_id_and_is_removed_at_its_end_where_that_was_asked()
     {
-        string id = (await _strata.OkAsync("run", "-d", "--rm", "--name", "gone", "--network", "none", "box", "sleep", "0.5")).OutputText;
+        string id = (await _strata.OkAsync("run", "-d", "--rm", "--name", "gone", "--network", "none", "box", "sleep", "5")).OutputText;
         Assert.Matches("^[0-9a-f]{64}$", id);
         Assert.Equal("gone", (await _strata.OkAsync("ps", "--format", "{{.Names}}", "--filter", "name=gone")).OutputText);
         await UntilAsync(async () => (await _strata.OkAsync("ps", "-aq", "--filter", "name=gone")).OutputText.Length == 0);
