@@ -1,5 +1,4 @@
 using Strata.Containers;
-using Strata.Containers.Networks;
 using Strata.Linux;
 using Strata.Snapshots;
 
@@ -14,7 +13,6 @@ public sealed partial class Engine
     /// <returns>Whether it runs again.</returns>
     public async ValueTask<bool> FinishContainerAsync(string id, CancellationToken cancellationToken = default)
     {
-        PortReservation.Inherit();
         if (Containers.TryRead(id) is not { } record)
         {
             return false;

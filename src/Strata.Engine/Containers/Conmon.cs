@@ -17,7 +17,7 @@ namespace Strata.Containers;
 /// </summary>
 public sealed partial class Conmon
 {
-    internal const int FirstHeld = 4; // behind the pipe of _OCI_SYNCPIPE
+    private const int FirstHeld = 4; // behind the pipe of _OCI_SYNCPIPE
 
     private readonly string _binary;
     private string? _program;

@@ -235,7 +235,7 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
         Assert.Equal($"{net.AddressOf("again")} [{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"{port}\"}}] null {net.Engine.Networks.Get("bridge").Subnets[0].Gateway}",
             await StrataAsync("inspect", "-f", "{{.NetworkSettings.IPAddress}} {{json (index .NetworkSettings.Ports \"80/tcp\")}} {{json (index .NetworkSettings.Ports \"443/tcp\")}} {{.NetworkSettings.Networks.bridge.Gateway}}", "again"));
 
-        // Its end is seen by its monitor, which has the ports until what it calls has them.
+        // Its monitor has the ports, sees its end, and calls what starts it again: which needs them.
         ContainerRecord record = net.Engine.GetContainer("again").Record;
         int before = net.Engine.GetContainer("again").State.Pid!.Value;
         LiveProcess.Signal(before, LiveProcess.TryGetStart(before) ?? 0, 9); // not by strata kill, which means that it shall not run again

@@ -41,6 +41,8 @@ public sealed class NetworkAddressTests : IDisposable
         Assert.Equal("10.9.8.2", Lease(block, dead));
         Directory.Delete(dead);
         Assert.Empty(Pool.Owners());
+        Assert.Equal("10.9.8.2", Lease(block, Owner("asks"), wanted: "10.9.8.2"));
+        Directory.Delete(Owner("asks"));
         Assert.Equal("10.9.8.2", Lease(block, Owner("next")));
         Assert.Equal([Owner("next")], Pool.Owners());
     }

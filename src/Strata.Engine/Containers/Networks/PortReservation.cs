@@ -2,17 +2,16 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using Strata.Linux;
 
 namespace Strata.Containers.Networks;
 
 /// <summary>
 /// The host's ports of a container, held by sockets that nobody answers at: what comes for them is led away by the packet filter before. The
-/// container's monitor gets the sockets, so that the ports are taken for everybody else for just as long as it lives.
+/// container's monitor gets the sockets, so that the ports are taken for everybody else for just as long as it lives. It closes them before it runs
+/// what starts its container again.
 /// </summary>
 internal sealed class PortReservation : IDisposable
 {
-    private static readonly List<Socket> s_inherited = [];
     private readonly List<Socket> _sockets = [];
 
     /// <summary>The ports, each with the host's port it got.</summary>
@@ -99,33 +98,13 @@ internal sealed class PortReservation : IDisposable
         catch (SocketException e) when (e.SocketErrorCode is SocketError.AddressAlreadyInUse)
         {
             socket.Dispose();
-            return TryTakeInherited(new IPEndPoint(address, port.HostPort), socket.SocketType) ? port.HostPort : null;
+            return null;
         }
         catch (SocketException e)
         {
             socket.Dispose();
             throw new StrataException(ErrorKind.Invalid, $"publish {port}: {e.Message}", e) { Hint = e.SocketErrorCode == SocketError.AddressNotAvailable ? "the address must be one of this machine's: ip address" : null };
         }
-    }
-
-    /// <summary>
-    /// Called by what a monitor runs when its container has ended: it has the monitor's descriptors, and a container that is started again by it has the same ports.
-    /// Other programs that it starts get none of them.
-    /// </summary>
-    internal static void Inherit()
-    {
-        s_inherited.AddRange(InheritedDescriptors.TakeSockets(Conmon.FirstHeld).Select(handle => new Socket(handle)));
-    }
-
-    private bool TryTakeInherited(IPEndPoint wanted, SocketType type)
-    {
-        if (s_inherited.Find(s => s.SocketType == type && wanted.Equals(s.LocalEndPoint)) is not { } socket)
-        {
-            return false;
-        }
-        s_inherited.Remove(socket);
-        _sockets.Add(socket);
-        return true;
     }
 
     public void Dispose() => _sockets.ForEach(s => s.Dispose());
