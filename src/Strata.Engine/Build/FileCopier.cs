@@ -1,5 +1,8 @@
+using System.Collections.Immutable;
 using Microsoft.Win32.SafeHandles;
+using Strata.Layers;
 using Strata.Linux;
+using Strata.Snapshots;
 
 namespace Strata.Build;
 
@@ -14,6 +17,8 @@ internal sealed record CopyAttributes((uint Uid, uint Gid)? Owner, string? Mode)
 /// </summary>
 internal sealed class FileCopier(RootedDirectory target, CopyAttributes attributes, FileTime made)
 {
+    // Directories that this copy made: nothing stands in the way there, and no name in them leads elsewhere.
+    private readonly HashSet<string> _own = new(StringComparer.Ordinal);
     private readonly Dictionary<string, FileTime> _directoryTimes = new(StringComparer.Ordinal);
     private readonly Dictionary<(ulong Device, ulong Inode), string> _links = [];
 
@@ -23,6 +28,7 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
     {
         bool intoDirectory = destination.EndsWith('/') || parents;
         string path = destination.Trim('/');
+        using SmallFileWriter small = new(target);
         if (selection.Sources.Length > 1 && !intoDirectory)
         {
             throw new StrataException(ErrorKind.Invalid, $"with more than one source file, the destination must be a directory and end with a /: {destination}") { Hint = $"write {destination}/" };
@@ -33,7 +39,8 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
             _links.Clear(); // one file in two sources becomes two files, as in docker and buildah; within a source, links stay links
             if (source.IsDirectory)
             {
-                CopyDirectory(selection, source, parents && source.Name.Length > 0 ? Join(path, source.Name) : path, cancellationToken);
+                CopyDirectory(selection, source, parents && source.Name.Length > 0 ? Join(path, source.Name) : path, small, cancellationToken);
+                small.Drain();
             }
             else
             {
@@ -77,12 +84,13 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         _directoryTimes.Clear();
     }
 
-    private void CopyDirectory(CopySelection selection, CopySource source, string destination, CancellationToken cancellationToken)
+    private void CopyDirectory(CopySelection selection, CopySource source, string destination, SmallFileWriter small, CancellationToken cancellationToken)
     {
         bool there = target.TryGetStatus(destination, follow: true) is { Kind: FileKind.Directory };
         EnsureDirectory(destination);
         if (!there)
         {
+            _own.Add(destination);
             Dress(selection, source.Path, destination, source.Status);
         }
         foreach (TreeEntry entry in selection.Walk(source))
@@ -97,16 +105,31 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
                         EnsureParent(path);
                         Clear(path);
                         target.CreateDirectory(path, entry.Status.Mode);
+                        _own.Add(path);
                     }
                     Dress(selection, entry.Path, path, entry.Status);
                     break;
                 case FileKind.Socket:
                     break; // a socket is no data: nothing could be told of it in a layer
+                case FileKind.Regular when entry.Status is { LinkCount: 1, Size: <= SmallFileWriter.MaxFileBytes } && _own.Contains(Parent(path)):
+                    CopySmall(selection, entry, path, small);
+                    break;
                 default:
                     CopyNode(selection, entry.Path, path, entry.Status);
                     break;
             }
         }
+    }
+
+    // Read here, made by threads: of many small files, as source code is, making them is most of the work.
+    private void CopySmall(CopySelection selection, TreeEntry entry, string path, SmallFileWriter small)
+    {
+        FileStatus status = entry.Status;
+        (uint uid, uint gid) = attributes.Owner ?? (status.Uid, status.Gid);
+        var metadata = new EntryMetadata(ModeOf(status.Mode, isDirectory: false), uid, gid, status.Modified,
+            [.. CopiedXattrs(selection, entry.Path).Select(x => KeyValuePair.Create(x.Key, ImmutableArray.Create(x.Value)))]);
+        using SafeFileHandle input = selection.Root.OpenFile(entry.Path);
+        small.Add(path, metadata, (uid, gid), input, (int)status.Size); // also where it is root's: a set-gid directory gives its group
     }
 
     private void CopyFile(CopySelection selection, CopySource source, string path) => CopyNode(selection, source.Path, path, source.Status);
@@ -148,16 +171,18 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         SetAttributes(to, status.Kind, status.Mode, (status.Uid, status.Gid), status.Modified);
         if (status.Kind != FileKind.SymbolicLink)
         {
-            foreach ((string name, byte[] value) in selection.Root.GetXattrs(from))
+            foreach ((string name, byte[] value) in CopiedXattrs(selection, from))
             {
-                // Capabilities belong to the file; labels and ACLs of the build machine do not.
-                if (name == "security.capability" || name.StartsWith("user.", StringComparison.Ordinal))
-                {
-                    target.SetXattr(to, name, value);
-                }
+                target.SetXattr(to, name, value);
             }
         }
     }
+
+    // Capabilities belong to the file; labels and ACLs of the build machine do not.
+    private static IEnumerable<KeyValuePair<string, byte[]>> CopiedXattrs(CopySelection selection, string from)
+        => selection.Root.GetXattrs(from).Where(x => x.Key == "security.capability" || x.Key.StartsWith("user.", StringComparison.Ordinal));
+
+    private int ModeOf(int mode, bool isDirectory) => attributes.Mode is null ? mode : ModeExpression.Apply(attributes.Mode, mode, isDirectory);
 
     private void SetAttributes(string path, FileKind kind, int mode, (uint Uid, uint Gid) owner, FileTime modified)
     {
@@ -165,7 +190,7 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         target.SetOwner(path, uid, gid);
         if (kind != FileKind.SymbolicLink)
         {
-            target.SetMode(path, attributes.Mode is null ? mode : ModeExpression.Apply(attributes.Mode, mode, kind == FileKind.Directory));
+            target.SetMode(path, ModeOf(mode, kind == FileKind.Directory));
         }
         if (kind == FileKind.Directory)
         {
@@ -177,10 +202,12 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         }
     }
 
-    private void EnsureParent(string path)
+    private void EnsureParent(string path) => EnsureDirectory(Parent(path));
+
+    private static string Parent(string path)
     {
         int slash = path.LastIndexOf('/');
-        EnsureDirectory(slash < 0 ? "" : path[..slash]);
+        return slash < 0 ? "" : path[..slash];
     }
 
     private bool EnsureDirectory(string path)

@@ -45,10 +45,13 @@ public static class LayerCommitter
                 var tar = new HashingStream(compressor, hash);
                 await using (tar.ConfigureAwait(false))
                 {
-                    if (!await write(tar).ConfigureAwait(false))
+                    // Files are read on one thread, and hashed and compressed on another.
+                    using WriteBehind behind = new(tar);
+                    if (!await write(behind).ConfigureAwait(false))
                     {
                         return null;
                     }
+                    behind.Complete();
                     plainBytes = tar.Length;
                 }
             }

@@ -34,16 +34,33 @@ internal sealed class SmallFileWriter(RootedDirectory target) : IDisposable
     /// <param name="content">What it holds.</param>
     internal void Add(string path, int size, EntryMetadata metadata, (uint Uid, uint Gid)? owner, Stream content)
     {
+        Batch batch = RoomFor(path, size);
+        content.ReadExactly(batch.Bytes, batch.Used, size);
+        batch.Add(new SmallFile(path, batch.Used, size, metadata, owner));
+        _pending.Add(path);
+    }
+
+    /// <summary>The same with the start of an open file: one that has become shorter than <paramref name="size"/> is copied as it is now.</summary>
+    internal void Add(string path, EntryMetadata metadata, (uint Uid, uint Gid)? owner, SafeFileHandle content, int size)
+    {
+        Batch batch = RoomFor(path, size);
+        int length = 0;
+        for (int read; length < size && (read = RandomAccess.Read(content, batch.Bytes.AsSpan(batch.Used + length, size - length), length)) > 0;)
+        {
+            length += read;
+        }
+        batch.Add(new SmallFile(path, batch.Used, length, metadata, owner));
+        _pending.Add(path);
+    }
+
+    private Batch RoomFor(string path, int size)
+    {
         Settle(path);
         if (_current is { } full && (full.Files.Count == BatchFiles || full.Bytes.Length - full.Used < size))
         {
             Flush();
         }
-        Batch batch = _current ??= NextBatch();
-        content.ReadExactly(batch.Bytes, batch.Used, size);
-        batch.Files.Add(new SmallFile(path, batch.Used, size, metadata, owner));
-        batch.Used += size;
-        _pending.Add(path);
+        return _current ??= NextBatch();
     }
 
     /// <summary>Waits where a file of that path is still to be made.</summary>
@@ -232,6 +249,12 @@ internal sealed class SmallFileWriter(RootedDirectory target) : IDisposable
         internal List<SmallFile> Files { get; } = new(BatchFiles);
         internal int Used { get; set; }
         internal int Generation { get; set; }
+
+        internal void Add(in SmallFile file)
+        {
+            Files.Add(file);
+            Used += file.Length;
+        }
 
         internal void Clear()
         {
