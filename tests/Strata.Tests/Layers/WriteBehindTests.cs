@@ -61,15 +61,13 @@ public sealed class WriteBehindTests
 
     private sealed class FullStream(int room) : MemoryStream
     {
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-        public override void Write(ReadOnlySpan<byte> buffer)
+        public override void Write(byte[] buffer, int offset, int count)
         {
-            if (Length + buffer.Length > room)
+            if (Length + count > room)
             {
                 throw new IOException("full");
             }
-            base.Write(buffer);
+            base.Write(buffer, offset, count);
         }
     }
 }
