@@ -1,4 +1,5 @@
 using System.Globalization;
+using Strata.IntegrationTests.Containers;
 using Xunit;
 
 namespace Strata.IntegrationTests.Seeds;
@@ -23,6 +24,36 @@ public sealed class BuildSeeds(SeedStore store)
         Assert.Contains("GNU Emacs", store.Run("run", "--rm", "d2", "emacs", "--version").Ok().Out, StringComparison.Ordinal);
         Assert.Contains("Apache/2", store.Run("run", "--rm", "d2", "apache2", "-v").Ok().Out, StringComparison.Ordinal);
         Assert.Equal("bash\n", store.RunWithInput("basename $BASH\n", "run", "--rm", "-i", "d2").Ok().Out);
+    }
+
+    [Fact]
+    public async Task D3_a_load_balancer_in_a_container_proxies_to_two_others_by_name_in_turn()
+    {
+        store.Build("d3", $"FROM {store.Debian}\nRUN apt-get update && apt-get install -y --no-install-recommends nginx-light && apt-get clean && rm -rf /var/lib/apt/lists/*\n"
+            + "COPY balance.conf /etc/nginx/\nCMD [\"nginx\", \"-c\", \"/etc/nginx/balance.conf\"]\n",
+            ("balance.conf", "daemon off;\nevents {}\nhttp { access_log off; upstream both { server one max_fails=0; server two max_fails=0; } server { listen 80; location / { proxy_pass http://both; } } }\n")).Ok();
+        int port = NetworkFixture.FreePort();
+        store.Run("network", "create", "d3-sites").Ok();
+        try
+        {
+            foreach (string name in (string[])["one", "two"])
+            {
+                store.Run("run", "-d", "--name", name, "--network", "d3-sites", "d3", "sh", "-c", $"echo from {name} >/var/www/html/index.html; exec nginx -g 'daemon off;'").Ok();
+            }
+            store.Run("run", "-d", "--name", "front", "--network", "d3-sites", "-p", $"127.0.0.1:{port}:80", "d3").Ok();
+            List<string> answers = [];
+            for (int i = 0; i < 6; i++)
+            {
+                answers.Add(await NetworkFixture.GetAsync($"http://127.0.0.1:{port}/"));
+            }
+            Assert.Equal(["from one", "from two"], answers.Distinct().Order());
+            Assert.All(answers.Zip(answers.Skip(1)), pair => Assert.NotEqual(pair.First, pair.Second));
+        }
+        finally
+        {
+            store.Run("rm", "-f", "front", "one", "two");
+            store.Run("network", "rm", "d3-sites");
+        }
     }
 
     [Fact]
