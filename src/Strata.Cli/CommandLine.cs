@@ -3,6 +3,7 @@ using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Containers;
 using Strata.Linux;
+using Strata.Rootless;
 using Strata.Server;
 using Strata.Snapshots;
 
@@ -21,6 +22,7 @@ internal static class CommandLine
     internal static int Run(string[] args)
     {
         var global = new GlobalOptions();
+        global.Words = args;
         string? problem = ReadGlobal(global, args, out string[] words);
         using var context = new CommandContext(global);
         int code = problem is null ? Run(context, words) : Usage(context, problem);
@@ -80,12 +82,30 @@ internal static class CommandLine
             int code = Usage(context, $"{entry.Name}: {problem}", $"strata {entry.Name} --help shows how it is used");
             return entry.IsContainer ? EngineFailed : code;
         }
-        int ended = Run(context, entry, parsed);
+        int ended = Host.EffectiveUserId != 0 && !entry.IsForAnybody ? RunRootless(context, entry) : Run(context, entry, parsed);
         if (entry.Grows && context is { HasEngine: true, IsCancelled: false })
         {
             KeepBudget(context, parsed.IsQuiet);
         }
         return ended;
+    }
+
+    // Only a failure comes back: the command itself is run by the program that this process becomes.
+    private static int RunRootless(CommandContext context, CommandEntry entry)
+    {
+        try
+        {
+            UserNamespaceEntry.Enter(Environment.ProcessPath!, context.Global.Words, line => Tell(context, "strata: " + line));
+            return 1;
+        }
+        catch (StrataException e)
+        {
+            return Fail(context, entry, e, entry.IsContainer ? EngineFailed : ErrorTable.ExitCode(e.Kind), e.Hint);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Fail(context, entry, e, entry.IsContainer ? EngineFailed : 1);
+        }
     }
 
     private static void KeepBudget(CommandContext context, bool isQuiet)
@@ -181,7 +201,8 @@ internal static class CommandLine
     private static string? HintFor(CommandContext context, LinuxException e) => e.Errno switch
     {
         Errno.ENOSPC or Errno.EDQUOT => $"no space is left: {Sizes.Human(FileSystems.GetSpace(ExistingParent(context.Global.Root)).FreeBytes)} free on the store's file system; strata system prune or strata rmi make room",
-        Errno.EACCES or Errno.EPERM when Host.EffectiveUserId != 0 => "strata needs root: sudo strata …, or name a store of your own with --root",
+        Errno.EACCES or Errno.EPERM when UserPlaces.IsRootless => "an ordinary user needs a store of the own (the default, or --root); root's is for: sudo strata …",
+        Errno.EINVAL when e.Call == "chown" && UserNamespace.Current is not null => UserNamespace.MoreIds,
         Errno.EMFILE or Errno.ENFILE => "too many open files: raise the limit with ulimit -n",
         _ => null,
     };
@@ -257,8 +278,16 @@ internal static class CommandLine
 /// <summary>What is said before the command, or by the environment.</summary>
 internal sealed class GlobalOptions
 {
-    internal string Root { get; set; } = Host.GetVariable("STRATA_ROOT\0"u8) is { Length: > 0 } root ? root : "/var/lib/strata";
+    private string? _root;
+
+    // Found when asked for: what a monitor starts has no home, and is told the store.
+    internal string Root
+    {
+        get => _root ??= Host.GetVariable("STRATA_ROOT\0"u8) is { Length: > 0 } root ? root : UserPlaces.StoreRoot;
+        set => _root = value;
+    }
     internal string Runtime { get; set; } = "crun";
     internal string? Snapshotter { get; set; } = Host.GetVariable("STRATA_SNAPSHOTTER\0"u8) is { Length: > 0 } asked ? asked : null;
     internal bool Debug { get; set; }
+    internal string[] Words { get; set; } = [];
 }

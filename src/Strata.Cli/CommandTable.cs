@@ -21,6 +21,8 @@ internal sealed class CommandEntry(string name, Func<CommandContext, Command> cr
     internal bool IsListing { get; init; }
     /// <summary>It makes the store grow: when it is over the store is brought within its limit, where it has one.</summary>
     internal bool Grows { get; init; }
+    /// <summary>It needs no rights over files and processes of containers: an ordinary user does it without entering a user namespace.</summary>
+    internal bool IsForAnybody { get; init; }
     /// <summary>The heading it stands under in the list.</summary>
     internal string Group { get; init; } = "";
 }
@@ -62,7 +64,7 @@ internal static class CommandTable
     {
         "build" => new(name, BuildCommand.Create, "Build an image from a Dockerfile", "strata build -t app -f Dockerfile.prod --build-arg VERSION=2 .", "strata build cache ls", "printf 'FROM scratch\\nCOPY app /\\n' | strata build -t app -f - .") { Group = "Build", Grows = true },
         "publish" => new(name, PublishCommand.Create, "Make an image of a .NET project, without a Dockerfile", "strata publish -t app ./App", "strata publish --from bin/Release/net10.0/publish -t app --base debian:bookworm") { Group = "Build", Grows = true },
-        "lint" => new(name, LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile", "strata lint --fix Dockerfile", "strata lint --format sarif --disable DL3006 Dockerfile") { Group = "Build", IsListing = true },
+        "lint" => new(name, LintCommand.Create, "Say what a Dockerfile should do otherwise", "strata lint Dockerfile", "strata lint --fix Dockerfile", "strata lint --format sarif --disable DL3006 Dockerfile") { IsForAnybody = true, Group = "Build", IsListing = true },
         "bootstrap" => new(name, BootstrapCommand.Create, "Make a base image from Debian's packages, or from a root file system", "strata bootstrap debian:bookworm", "strata bootstrap debian:trixie --include curl,ca-certificates", "strata bootstrap --rootfs ./rootfs -t mybase") { Group = "Build", Grows = true },
         _ => null,
     };
@@ -86,12 +88,12 @@ internal static class CommandTable
         "stop" => new(name, StopCommand.Create, "Stop a running container", "strata stop box", "strata stop -t 2 box") { Group = "Containers" },
         "kill" => new(name, StopCommand.CreateKill, "Send a signal to a running container", "strata kill -s HUP box") { Group = "Containers" },
         "wait" => new(name, StopCommand.CreateWait, "Wait for a container's end and print its exit code", "strata wait box") { Group = "Containers" },
-        "ps" => new(name, PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { Group = "Containers", IsListing = true },
-        "port" => new(name, PortCommand.Create, "Show which ports of the host lead to a container", "strata port web", "strata port web 80") { Group = "Containers", IsListing = true },
+        "ps" => new(name, PsCommand.Create, "List containers", "strata ps", "strata ps -a --filter status=exited") { IsForAnybody = true, Group = "Containers", IsListing = true },
+        "port" => new(name, PortCommand.Create, "Show which ports of the host lead to a container", "strata port web", "strata port web 80") { IsForAnybody = true, Group = "Containers", IsListing = true },
         "network" => new(name, NetworkCommand.Create, "Networks of containers", "strata network create --subnet 10.100.7.0/24 back", "strata network ls", "strata network inspect back", "strata network connect --alias db back box", "strata network disconnect back box", "strata network rm back", "strata network prune -f") { Group = "Containers" },
         "volume" => new(name, VolumeCommand.Create, "Volumes: directories that outlive containers", "strata volume create data", "strata volume ls --filter dangling=true", "strata volume inspect data", "strata volume rm data", "strata volume prune -f") { Group = "Containers" },
         "rm" => new(name, RmCommand.Create, "Remove containers", "strata rm box", "strata rm -f $(strata ps -aq)") { Group = "Containers" },
-        "logs" => new(name, LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { Group = "Containers" },
+        "logs" => new(name, LogsCommand.Create, "Show what a container wrote", "strata logs box", "strata logs -f --tail 10 box") { IsForAnybody = true, Group = "Containers" },
         "diff" => new(name, DiffCommand.Create, "List what a container changed", "strata diff box") { Group = "Containers" },
         "commit" => new(name, CommitCommand.Create, "Make an image from what a container changed", "strata commit -m 'with vim' box mine", "strata commit -c 'CMD [\"bash\"]' box mine:2") { Group = "Containers", Grows = true },
         "export" => new(name, ExportCommand.Create, "Write a file system as a tar", "strata export box | tar t", "strata export -o root.tar debian:bookworm") { Group = "Containers" },
@@ -103,18 +105,18 @@ internal static class CommandTable
 
     private static CommandEntry? TryCreateImage(string name) => name switch
     {
-        "images" => new(name, ImagesCommand.Create, "List images", "strata images", "strata images --filter dangling=true", "strata images --format '{{.Repository}}:{{.Tag}} {{.Size}}'") { Group = "Images", IsListing = true },
-        "history" => new(name, HistoryCommand.Create, "Show which instruction added what", "strata history app") { Group = "Images", IsListing = true },
+        "images" => new(name, ImagesCommand.Create, "List images", "strata images", "strata images --filter dangling=true", "strata images --format '{{.Repository}}:{{.Tag}} {{.Size}}'") { IsForAnybody = true, Group = "Images", IsListing = true },
+        "history" => new(name, HistoryCommand.Create, "Show which instruction added what", "strata history app") { IsForAnybody = true, Group = "Images", IsListing = true },
         "inspect" => new(name, InspectCommand.Create, "Show all that is known of images and containers", "strata inspect app", "strata inspect -f '{{json .Config.Env}}' app") { Group = "Images", IsListing = true },
         "layers" => new(name, LayersCommand.Create, "Show what each layer added, changed and deleted", "strata layers app", "strata layers -v app") { Group = "Images" },
         "layer" => new(name, LayersCommand.CreateLayer, "List the entries of one layer, or unpack one", "strata layer ls app 2", "strata layer unpack layer.tar.gz ./files") { Group = "Images" },
         "where" => new(name, WhereCommand.Create, "Say which layer answers a read of a path", "strata where app /etc/passwd") { Group = "Images", IsListing = true },
         "analyze" => new(name, AnalyzeCommand.Create, "Say which bytes of an image nobody can see", "strata analyze app", "strata analyze --format '{{.WastedBytes}}' app") { Group = "Images" },
         "verify" => new(name, AnalyzeCommand.CreateVerify, "Hash an image and its files again", "strata verify app") { Group = "Images" },
-        "tag" => new(name, TagCommand.Create, "Give an image another name", "strata tag app 127.0.0.1:5000/app:1") { Group = "Images" },
+        "tag" => new(name, TagCommand.Create, "Give an image another name", "strata tag app 127.0.0.1:5000/app:1") { IsForAnybody = true, Group = "Images" },
         "rmi" => new(name, RmiCommand.Create, "Remove images", "strata rmi app", "strata rmi -f 3f53bb00af94") { Group = "Images" },
-        "pin" => new(name, PinCommand.Create, "Keep images from going by themselves", "strata pin debian:bookworm app:1") { Group = "Images" },
-        "unpin" => new(name, PinCommand.CreateUnpin, "Let pinned images go again", "strata unpin app:1") { Group = "Images" },
+        "pin" => new(name, PinCommand.Create, "Keep images from going by themselves", "strata pin debian:bookworm app:1") { IsForAnybody = true, Group = "Images" },
+        "unpin" => new(name, PinCommand.CreateUnpin, "Let pinned images go again", "strata unpin app:1") { IsForAnybody = true, Group = "Images" },
         "sbom" => new(name, SbomCommand.Create, "Print what is installed in an image, as SPDX", "strata sbom app", "strata sbom -o app.spdx.json app") { Group = "Images" },
         "unpack" => new(name, UnpackCommand.Create, "Put an image's files into a folder", "strata unpack debian:bookworm ./rootfs") { Group = "Images" },
         "save" => new(name, SaveCommand.Create, "Write images into an archive", "strata save -o app.tar app", "strata save app | ssh host strata load", "strata save --format oci-dir -o ./layout app") { Group = "Images" },
@@ -126,15 +128,15 @@ internal static class CommandTable
 
     private static CommandEntry? TryCreateRegistry(string name) => name switch
     {
-        "login" => new(name, LoginCommand.Create, "Log in to a registry", "strata login registry.example.com:5000", "cat password.txt | strata login -u me --password-stdin registry.example.com", "strata login --pin sha256:FINGERPRINT 192.168.1.10:5000") { Group = "Registries" },
-        "logout" => new(name, LoginCommand.CreateLogout, "Forget the password of a registry", "strata logout registry.example.com:5000") { Group = "Registries" },
-        "search" => new(name, SearchCommand.Create, "Find images at a registry", "strata search nginx", "strata search 127.0.0.1:5000/ngi", "strata search --registry 127.0.0.1:5000 ngi") { Group = "Registries" },
+        "login" => new(name, LoginCommand.Create, "Log in to a registry", "strata login registry.example.com:5000", "cat password.txt | strata login -u me --password-stdin registry.example.com", "strata login --pin sha256:FINGERPRINT 192.168.1.10:5000") { IsForAnybody = true, Group = "Registries" },
+        "logout" => new(name, LoginCommand.CreateLogout, "Forget the password of a registry", "strata logout registry.example.com:5000") { IsForAnybody = true, Group = "Registries" },
+        "search" => new(name, SearchCommand.Create, "Find images at a registry", "strata search nginx", "strata search 127.0.0.1:5000/ngi", "strata search --registry 127.0.0.1:5000 ngi") { IsForAnybody = true, Group = "Registries" },
         "copy" => new(name, CopyCommand.Create, "Copy an image from a registry, layout or archive to another", "strata copy debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy --all --referrers debian:bookworm 127.0.0.1:5000/debian:bookworm", "strata copy 127.0.0.1:5000/app:1 oci:./layout:1") { Group = "Registries" },
         "sync" => new(name, CopyCommand.CreateSync, "Make repositories at a registry like others", "strata sync mirror.toml", "strata sync --delete --dry-run mirror.toml") { Group = "Registries" },
-        "tags" => new(name, RemoteCommand.CreateTags, "List the tags of a repository at a registry", "strata tags 127.0.0.1:5000/app") { Group = "Registries" },
-        "manifest" => new(name, RemoteCommand.CreateManifest, "Print documents as a registry has them", "strata manifest inspect 127.0.0.1:5000/app:1", "strata manifest inspect --platform linux/arm64 debian:bookworm", "strata manifest referrers 127.0.0.1:5000/app:1") { Group = "Registries" },
-        "mirror" => new(name, ConfigCommand.CreateMirror, "Show which servers a pull asks", "strata mirror explain debian:bookworm") { Group = "Registries" },
-        "config" => new(name, ConfigCommand.Create, "Check files about registries and mirrors", "strata config check /etc/docker/daemon.json") { Group = "Registries" },
+        "tags" => new(name, RemoteCommand.CreateTags, "List the tags of a repository at a registry", "strata tags 127.0.0.1:5000/app") { IsForAnybody = true, Group = "Registries" },
+        "manifest" => new(name, RemoteCommand.CreateManifest, "Print documents as a registry has them", "strata manifest inspect 127.0.0.1:5000/app:1", "strata manifest inspect --platform linux/arm64 debian:bookworm", "strata manifest referrers 127.0.0.1:5000/app:1") { IsForAnybody = true, Group = "Registries" },
+        "mirror" => new(name, ConfigCommand.CreateMirror, "Show which servers a pull asks", "strata mirror explain debian:bookworm") { IsForAnybody = true, Group = "Registries" },
+        "config" => new(name, ConfigCommand.Create, "Check files about registries and mirrors", "strata config check /etc/docker/daemon.json") { IsForAnybody = true, Group = "Registries" },
         _ => null,
     };
 
@@ -143,10 +145,10 @@ internal static class CommandTable
         "registry" => new(name, RegistryCommand.Create, "Serve this store as a registry; remove images from one", "strata registry serve --addr 127.0.0.1:5000", "strata registry retain retain.json --dry-run", "strata registry rm 127.0.0.1:5000/app:1") { Group = "System" },
         "system" => new(name, SystemCommand.Create, "Disk usage, pruning, limits, checking", "strata system df", "strata system prune", "strata system budget --max-size 20GB --keep 72h", "strata system check --deep", "STRATA_SNAPSHOTTER=erofs strata system migrate") { Group = "System" },
         "sharing" => new(name, SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
-        "events" => new(name, EventsCommand.Create, "Show what happens to containers", "strata events", "strata events --since 10m --until 0s --filter event=die") { Group = "System" },
+        "events" => new(name, EventsCommand.Create, "Show what happens to containers", "strata events", "strata events --since 10m --until 0s --filter event=die") { IsForAnybody = true, Group = "System" },
         "info" => new(name, InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },
-        "version" => new(name, InfoCommand.CreateVersion, "Show the version", "strata version") { Group = "System", IsListing = true },
-        "completion" => new(name, Completion.Create, "Print a completion script for a shell", "strata completion bash >/etc/bash_completion.d/strata") { Group = "System" },
+        "version" => new(name, InfoCommand.CreateVersion, "Show the version", "strata version") { IsForAnybody = true, Group = "System", IsListing = true },
+        "completion" => new(name, Completion.Create, "Print a completion script for a shell", "strata completion bash >/etc/bash_completion.d/strata") { IsForAnybody = true, Group = "System" },
         _ => null,
     };
 }

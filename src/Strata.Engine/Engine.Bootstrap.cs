@@ -25,7 +25,8 @@ public sealed partial class Engine
     {
         ArgumentNullException.ThrowIfNull(options);
         string program = ChildProcess.FindProgram("mmdebstrap") ?? throw new StrataException(ErrorKind.Unsupported, "bootstrap: mmdebstrap is not installed") { Hint = "apt-get install mmdebstrap" };
-        List<string> arguments = ["--mode=root", "--format=tar", $"--variant={options.Variant}", "--components=main", $"--customize-hook={TidyHook.Trim()}"];
+        // A user makes no devices: that mode binds the machine's.
+        List<string> arguments = [UserNamespace.Current is null ? "--mode=root" : "--mode=unshare", "--format=tar", $"--variant={options.Variant}", "--components=main", $"--customize-hook={TidyHook.Trim()}"];
         if (options.Include.Length > 0)
         {
             arguments.Add("--include=" + string.Join(',', options.Include));

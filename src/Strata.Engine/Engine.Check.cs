@@ -45,6 +45,38 @@ public sealed partial class Engine
         }
     }
 
+    // For a pull: what of an image is here as plain tars is hashed, and what is damaged is taken away, its blob as well where that is no better; the pull brings it back.
+    private async ValueTask<SnapshotCheck?> TakeDamagedAsync(Descriptor root, CancellationToken cancellationToken)
+    {
+        if (await TryReadImageAsync(root, cancellationToken).ConfigureAwait(false) is not var (_, manifest, config) || manifest.Layers.Length != config.RootFs.DiffIds.Length)
+        {
+            return null;
+        }
+        var check = new SnapshotCheck(Layout);
+        check.Read(ChainId.All(config.RootFs.DiffIds).ToHashSet());
+        foreach (CheckedTree tree in check.Trees)
+        {
+            if (ErofsTrees.TryFolderOf(tree.Files) is { } folder && ErofsTrees.FindDamage(folder, tree.DiffId) is { } damage)
+            {
+                check.Add(tree, [new StoreProblem($"layer {tree.DiffId}", damage, "")]);
+            }
+        }
+        if (check.Problems.Count == 0)
+        {
+            return null;
+        }
+        await RemoveDamagedAsync(check, cancellationToken).ConfigureAwait(false);
+        HashSet<Digest> damaged = [.. check.Trees.Where(t => check.DamagedTrees.Contains(t.Name)).Select(t => t.DiffId)];
+        foreach ((Descriptor layer, Digest diffId) in manifest.Layers.Zip(config.RootFs.DiffIds))
+        {
+            if (damaged.Contains(diffId) && await StoreCheck.FindDamageAsync(Content, layer, cancellationToken).ConfigureAwait(false) is not null)
+            {
+                FileSystems.RemoveTree(Layout.Blob(layer.Digest));
+            }
+        }
+        return check;
+    }
+
     private async ValueTask<SnapshotCheck> CheckTreesAsync(Dictionary<Digest, Descriptor> layers, IReadOnlySet<Digest>? chains, CancellationToken cancellationToken)
     {
         var check = new SnapshotCheck(Layout);
@@ -80,18 +112,37 @@ public sealed partial class Engine
 
     private async ValueTask RestoreAsync(SnapshotCheck check, IEnumerable<(Descriptor Layer, Digest DiffId)[]> images, CancellationToken cancellationToken)
     {
+        using StoreLease lease = Content.AcquireLease("restore");
+        await RemoveDamagedAsync(check, cancellationToken).ConfigureAwait(false);
+        await ApplyAgainAsync(check, images, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask RemoveDamagedAsync(SnapshotCheck check, CancellationToken cancellationToken)
+    {
         var used = new HashSet<string>(StringComparer.Ordinal);
         foreach (Containers.Container container in ListContainers().Where(c => c.State.Status == Strata.Containers.ContainerStatus.Running))
         {
             used.UnionWith(((await Snapshots.TryOpenActiveAsync(container.Record.Id, cancellationToken).ConfigureAwait(false))?.Parent?.Stack ?? []).Select(s => s.Tree));
         }
-        using StoreLease lease = Content.AcquireLease("restore");
+        foreach (string tree in check.DamagedTrees.Where(used.Contains))
+        {
+            _options.Notify?.Invoke($"layer {tree}: it is damaged, and a container that runs reads it: stop that and do this again");
+        }
         await check.RemoveAsync(used, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask ApplyAgainAsync(SnapshotCheck check, IEnumerable<(Descriptor Layer, Digest DiffId)[]> images, CancellationToken cancellationToken)
+    {
         foreach ((Descriptor Layer, Digest DiffId)[] image in images)
         {
             if (image.Length > 0 && image.All(l => Content.TryGetSize(l.Layer.Digest) == l.Layer.Size))
             {
-                await Snapshots.ApplyStackAsync(image, Content, cancellationToken).ConfigureAwait(false);
+                // By those that had it: what a container stands on is of its own kind.
+                Digest chain = ChainId.Of(image.Select(l => l.DiffId))!.Value;
+                foreach (string name in check.Stacks.Where(s => s.Chain == chain && SnapshotterChoice.Names.Contains(s.Snapshotter)).Select(s => s.Snapshotter))
+                {
+                    await Snapshotter.Router.Get(name).ApplyStackAsync(image, Content, cancellationToken).ConfigureAwait(false);
+                }
             }
         }
     }

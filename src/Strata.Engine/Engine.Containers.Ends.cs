@@ -17,7 +17,8 @@ public sealed partial class Engine
         {
             return false;
         }
-        UnmountBelow(Runtime.Layout.Bundle(id)); // this namespace has the container's files mounted: what is removed next must not be these
+        UnmountBelow(Runtime.Layout.Bundle(id));
+        UnmountBelow(Path.Combine(Layout.Active, id)); // this namespace has the container's files mounted: what is removed next must not be these
         using FileLock? held = await Containers.TryLockAsync(id, cancellationToken).ConfigureAwait(false);
         if (held is null || Containers.GetState(record) is not { Status: ContainerStatus.Exited } state)
         {

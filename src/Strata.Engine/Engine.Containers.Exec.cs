@@ -98,6 +98,7 @@ public sealed partial class Engine
     {
         ContainerRecord record = Containers.Get(nameOrId);
         using FileLock held = await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        UserLimits.CheckForUser("pause");
         if (GetRunning(record, "pause").State.IsPaused)
         {
             throw new StrataException(ErrorKind.Conflict, $"pause {record.Name}: it is paused already");

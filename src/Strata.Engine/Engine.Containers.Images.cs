@@ -3,6 +3,7 @@ using Strata.Containers;
 using Strata.Content;
 using Strata.Images;
 using Strata.Layers;
+using Strata.Linux;
 using Strata.Oci;
 using Strata.Snapshots;
 
@@ -112,7 +113,8 @@ public sealed partial class Engine
 
     private async ValueTask<CommittedLayer?> WriteLayerAsync(ContainerRecord record, ActiveSnapshot snapshot, CommitOptions options, CancellationToken cancellationToken)
     {
-        bool pause = options.Pause && Containers.GetState(record).Status == ContainerStatus.Running;
+        // A user's container cannot be held: what it writes meanwhile is in the layer or is not, as with --pause=false.
+        bool pause = options.Pause && UserNamespace.Current is null && Containers.GetState(record).Status == ContainerStatus.Running;
         if (pause)
         {
             await Runtime.PauseAsync(record.Id, cancellationToken).ConfigureAwait(false);

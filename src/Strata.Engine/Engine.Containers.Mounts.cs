@@ -56,6 +56,10 @@ public sealed partial class Engine
         {
             return target;
         }
+        if (UserNamespace.Current is not null)
+        {
+            throw new StrataException(ErrorKind.Unsupported, "what an ordinary user mounts is seen by the one process that mounts it") { Hint = "strata cp NAME:PATH ., strata export NAME, or strata unpack IMAGE FOLDER give the files" };
+        }
         Directory.CreateDirectory(target);
         Bundle.MountAt(Snapshots, snapshot, target);
         if (readOnly)

@@ -16,7 +16,7 @@ public sealed partial class Engine
         ContainerRecord record = Containers.Get(nameOrId);
         ContainerStart start = GetRunning(record, "top").Start;
         IReadOnlyList<int> ids = CgroupReader.Processes(CgroupTree, record.Cgroup);
-        return ProcessTable.Read(ids.Count > 0 ? ids.Order() : [start.Pid], _options.Time.GetUtcNow());
+        return ProcessTable.Read(ids.Count > 0 ? ids.Order() : LiveProcess.BesideInNamespace(start.Pid), _options.Time.GetUtcNow());
     }
 
     /// <summary>What a container uses now; all 0 where it does not run.</summary>
@@ -162,6 +162,6 @@ public sealed partial class Engine
     public async ValueTask<long> GetLayerBytesAsync(ContainerRecord record, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(record);
-        return await Snapshots.TryOpenActiveAsync(record.Id, cancellationToken).ConfigureAwait(false) is { } snapshot && snapshot.Snapshotter == Snapshots.Name ? Snapshots.GetDiskUsage(snapshot) : 0;
+        return await Snapshots.TryOpenActiveAsync(record.Id, cancellationToken).ConfigureAwait(false) is { } snapshot ? Snapshots.GetDiskUsage(snapshot) : 0;
     }
 }

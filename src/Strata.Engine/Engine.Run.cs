@@ -156,11 +156,6 @@ public sealed partial class Engine
     {
         if (await Snapshots.TryOpenActiveAsync(record.Id, cancellationToken).ConfigureAwait(false) is { } snapshot)
         {
-            if (snapshot.Snapshotter != Snapshots.Name)
-            {
-                // Said before anything is done: what a container is and was stays as it is.
-                throw new StrataException(ErrorKind.Conflict, $"container {record.Name}: its files were made by the {snapshot.Snapshotter} snapshotter, and this is {Snapshots.Name}") { Hint = $"use it with: strata --snapshotter {snapshot.Snapshotter} …" };
-            }
             return snapshot;
         }
         if (Containers.GetState(record).Status != ContainerStatus.Created)
@@ -171,7 +166,17 @@ public sealed partial class Engine
         ImageConfig config = OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false));
         CommittedSnapshot? parent = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
         await Snapshots.RemoveAsync(new ActiveSnapshot(record.Id, parent), cancellationToken).ConfigureAwait(false);
-        return await Snapshots.PrepareAsync(record.Id, parent, ContainerRunner.MountPoints(record), cancellationToken).ConfigureAwait(false);
+        return await PrepareSnapshotAsync(record, parent, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<ActiveSnapshot> PrepareSnapshotAsync(ContainerRecord record, CommittedSnapshot? parent, CancellationToken cancellationToken)
+    {
+        ActiveSnapshot snapshot = await Snapshots.PrepareAsync(record.Id, parent, ContainerRunner.MountPoints(record), cancellationToken).ConfigureAwait(false);
+        if (record.Life.StorageBytes is { } bytes)
+        {
+            await Snapshots.LimitAsync(snapshot, bytes, cancellationToken).ConfigureAwait(false);
+        }
+        return snapshot;
     }
 
     // Order: lock, snapshot, name, record. Killed in between, it leaves a directory without a record, whose lock is free: nobody's, and prune takes it.
@@ -190,7 +195,7 @@ public sealed partial class Engine
         {
             string name = await Containers.TakeNameAsync(options.Name, id, durable, cancellationToken).ConfigureAwait(false);
             record = record with { Name = name };
-            ActiveSnapshot snapshot = await Snapshots.PrepareAsync(id, parent, ContainerRunner.MountPoints(record), cancellationToken).ConfigureAwait(false);
+            ActiveSnapshot snapshot = await PrepareSnapshotAsync(record, parent, cancellationToken).ConfigureAwait(false);
             Containers.Write(record, durable);
             Containers.Note("create", record);
             return (record, snapshot, held);

@@ -105,18 +105,20 @@ public sealed partial class Engine
     {
         ArgumentNullException.ThrowIfNull(image);
         var problems = new List<StoreProblem>();
-        CommittedSnapshot? top = await Snapshots.TryGetAsync(image.Config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false);
-        IReadOnlyList<string> trees = top is null ? [] : Snapshots.GetDirectories(top);
-        int hidden = image.Manifest.Layers.Length - trees.Count; // below a layer with an opaque root nothing is seen
+        IReadOnlyList<CommittedSnapshot> tops = await Snapshotter.Router.GetAllAsync(image.Config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false);
         for (int i = 0; i < image.Manifest.Layers.Length; i++)
         {
             Descriptor layer = image.Manifest.Layers[i];
             try
             {
-                Stream blob = await Content.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
-                await using (blob.ConfigureAwait(false))
+                // However many snapshotters have it; and where none has, what it says of itself.
+                foreach (string? tree in tops.Select(t => TreeOf(t, i)).DefaultIfEmpty())
                 {
-                    problems.AddRange(TreeVerifier.Verify(blob, image.Config.RootFs.DiffIds[i], i >= hidden ? trees[i - hidden] : null, $"layer {i + 1}"));
+                    Stream blob = await Content.OpenAsync(layer, cancellationToken).ConfigureAwait(false);
+                    await using (blob.ConfigureAwait(false))
+                    {
+                        problems.AddRange(TreeVerifier.Verify(blob, image.Config.RootFs.DiffIds[i], tree, $"layer {i + 1}"));
+                    }
                 }
             }
             catch (StrataException e)
@@ -125,6 +127,13 @@ public sealed partial class Engine
             }
         }
         return problems;
+
+        string? TreeOf(CommittedSnapshot top, int layer)
+        {
+            IReadOnlyList<string> trees = Snapshots.GetDirectories(top);
+            int hidden = image.Manifest.Layers.Length - trees.Count; // below a layer with an opaque root nothing is seen
+            return layer >= hidden ? trees[layer - hidden] : null;
+        }
     }
 
     private async ValueTask<long> RemoveStepsAsync(string[] keys, bool dryRun, CancellationToken cancellationToken)
@@ -169,15 +178,15 @@ public sealed partial class Engine
             Keep(snapshot);
         }
         CommittedSnapshot[] victims = [.. all.Where(s => !needed.Contains(s.ChainId)).OrderByDescending(s => s.Stack.Count)];
-        HashSet<Digest> counted = [.. all.Where(s => needed.Contains(s.ChainId)).Select(s => s.DiffId)]; // several stacks may have one tree
+        HashSet<string> counted = [.. all.Where(s => needed.Contains(s.ChainId)).Select(s => s.Tree)]; // several stacks may have one tree
         var removed = new List<Digest>();
         foreach (CommittedSnapshot victim in victims)
         {
-            long size = counted.Contains(victim.DiffId) ? 0 : Snapshots.GetDiskUsage(victim);
+            long size = counted.Contains(victim.Tree) ? 0 : Snapshots.GetDiskUsage(victim);
             // Asked anew at each: who comes now looks for what is there after he has taken his lease.
             if (dryRun || await Snapshots.RemoveUnlessAsync(victim, () => StoreLease.ReadAll(Layout).Living > 0, cancellationToken).ConfigureAwait(false))
             {
-                counted.Add(victim.DiffId);
+                counted.Add(victim.Tree);
                 bytes += size;
                 removed.Add(victim.DiffId);
             }

@@ -37,7 +37,7 @@ public sealed partial class Engine
                 continue;
             }
             HashSet<string> own = [.. manifest.Layers.Append(manifest.Config).Append(descriptor).Append(image.Record.Manifest).Select(d => Layout.Blob(d.Digest))];
-            if (await Snapshots.TryGetAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false) is { } top)
+            foreach (CommittedSnapshot top in await Snapshotter.Router.GetAllAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false))
             {
                 own.UnionWith(Snapshots.GetDirectories(top));
             }
@@ -72,7 +72,10 @@ public sealed partial class Engine
             if (await TryReadImageAsync(image.Record.Manifest, cancellationToken).ConfigureAwait(false) is var (_, _, config))
             {
                 string name = image.Reference?.Familiar ?? (image.Record.Config ?? image.Record.Manifest.Digest).Hex[..12].ToString();
-                Add(await Snapshots.TryGetAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false), l => l with { Images = l.Images.Add(name) });
+                foreach (CommittedSnapshot top in await Snapshotter.Router.GetAllAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false))
+                {
+                    Add(top, l => l with { Images = l.Images.Add(name) });
+                }
             }
         }
         foreach (Container container in ListContainers().Where(c => c.State.Status == ContainerStatus.Running))

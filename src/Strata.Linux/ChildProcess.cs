@@ -132,7 +132,16 @@ public sealed class ChildProcess : IDisposable
     public void Dispose() => _process.Dispose();
 
     private static bool IsProgram(string path)
-        => FileSystems.TryGetStatus(path, follow: true) is { Kind: FileKind.Regular } status && (status.Mode & 0b001_001_001) != 0;
+    {
+        try
+        {
+            return FileSystems.TryGetStatus(path, follow: true) is { Kind: FileKind.Regular } status && (status.Mode & 0b001_001_001) != 0;
+        }
+        catch (LinuxException e) when (e.Errno is Errno.EACCES)
+        {
+            return false; // a folder of PATH that is another user's
+        }
+    }
 
     private static (ChildProcess Child, FileStream Output, FileStream Error) StartCollected(ChildStart start)
     {
@@ -183,7 +192,11 @@ public sealed class ChildProcess : IDisposable
     // Sources are first copied above all targets, so that putting one in its place never overwrites another.
     private static Dictionary<int, int> Arrange(ChildStart start, List<SafeHandle> lent, List<SafeFileHandle> copies)
     {
-        int above = Math.Max(2, start.Descriptors.Keys.DefaultIfEmpty(2).Max()) + 1;
+        int above = 3;
+        foreach ((int target, _) in start.Descriptors)
+        {
+            above = Math.Max(above, target + 1);
+        }
         var result = new Dictionary<int, int>();
         foreach ((int target, SafeHandle handle) in start.Descriptors)
         {
@@ -280,7 +293,7 @@ public sealed class ChildProcess : IDisposable
     private static List<string> CleanEnvironment()
     {
         var kept = new List<string>();
-        foreach (string name in new[] { "PATH", "HOME", "LANG", "TZ" })
+        foreach (string name in new[] { "PATH", "HOME", "LANG", "TZ", UserNamespace.Variable })
         {
             if (Environment.GetEnvironmentVariable(name) is { } value)
             {
@@ -288,37 +301,6 @@ public sealed class ChildProcess : IDisposable
             }
         }
         return kept;
-    }
-
-    /// <summary>A zero-terminated array of zero-terminated strings.</summary>
-    private sealed unsafe class StringVector : IDisposable
-    {
-        private readonly nint[] _strings;
-
-        internal StringVector(IReadOnlyList<string> strings)
-        {
-            _strings = new nint[strings.Count];
-            Pointer = (byte**)NativeMemory.Alloc((nuint)(strings.Count + 1), (nuint)sizeof(nint));
-            for (int i = 0; i < strings.Count; i++)
-            {
-                byte[] bytes = PathBytes.Of(strings[i], "posix_spawn");
-                _strings[i] = (nint)NativeMemory.Alloc((nuint)bytes.Length);
-                bytes.CopyTo(new Span<byte>((void*)_strings[i], bytes.Length));
-                Pointer[i] = (byte*)_strings[i];
-            }
-            Pointer[strings.Count] = null;
-        }
-
-        internal byte** Pointer { get; }
-
-        public void Dispose()
-        {
-            foreach (nint text in _strings)
-            {
-                NativeMemory.Free((void*)text);
-            }
-            NativeMemory.Free(Pointer);
-        }
     }
 }
 
@@ -329,7 +311,7 @@ public sealed record ChildStart
     public required string Program { get; init; }
     /// <summary>Arguments, without the program's own name.</summary>
     public IReadOnlyList<string> Arguments { get; init; } = [];
-    /// <summary>The whole environment, <c>NAME=value</c>. Null: PATH, HOME, LANG and TZ of this process, nothing else (no proxies, no credentials).</summary>
+    /// <summary>The whole environment, <c>NAME=value</c>. Null: PATH, HOME, LANG and TZ of this process and the user namespace it is in, nothing else (no proxies, no credentials).</summary>
     public IReadOnlyList<string>? Environment { get; init; }
     /// <summary>Working directory; this process's where null.</summary>
     public string? WorkingDirectory { get; init; }

@@ -193,6 +193,20 @@ public static unsafe class FileSystems
         }
     }
 
+    /// <summary>Removes an empty trusted directory. Nothing there is no error; false where something is in it, or holds it (EBUSY: a control group that is not over yet).</summary>
+    public static bool TryRemoveDirectory(string path)
+    {
+        fixed (byte* name = PathBytes.Of(path, "rmdir"))
+        {
+            return Native.unlinkat(Native.AT_FDCWD, name, Native.AT_REMOVEDIR) == 0 || Native.LastErrno switch
+            {
+                Errno.ENOENT or Errno.ENOTDIR => true,
+                Errno.EBUSY or Errno.ENOTEMPTY => false,
+                _ => throw Native.Failure("rmdir", path),
+            };
+        }
+    }
+
     // include/uapi/linux/magic.h
     private static string NameOf(ulong type) => (uint)type switch
     {

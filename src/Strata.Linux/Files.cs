@@ -58,7 +58,10 @@ public static unsafe class Files
     public static void SetOwner(SafeFileHandle file, uint uid, uint gid, string path)
     {
         ArgumentNullException.ThrowIfNull(file);
-        Check(Native.fchown(file.Fd(), uid, gid), "chown", path);
+        if (Native.fchown(file.Fd(), uid, gid) != 0)
+        {
+            throw UserNamespace.OwnerFailure(path, uid, gid);
+        }
     }
 
     /// <summary>fchmod (07777).</summary>
@@ -75,6 +78,13 @@ public static unsafe class Files
         Native.Timespec* times = stackalloc Native.Timespec[2];
         times[0] = times[1] = new Native.Timespec { Seconds = modified.Seconds, Nanoseconds = modified.Nanoseconds };
         Check(Native.futimens(file.Fd(), times), "utimens", path);
+    }
+
+    /// <summary>All extended attributes, ordered by name; empty where the file system has none.</summary>
+    public static IReadOnlyList<KeyValuePair<string, byte[]>> GetXattrs(SafeFileHandle file, string path)
+    {
+        nint bytes = Native.flistxattr(file.Fd(), null, 0); // most files have none: one call
+        return bytes == 0 || (bytes < 0 && Native.LastErrno is Errno.ENOTSUP) ? [] : Xattrs.List(file.Fd(), path);
     }
 
     /// <summary>Sets an extended attribute.</summary>
@@ -122,7 +132,6 @@ internal static unsafe class Xattrs
 
     internal static List<KeyValuePair<string, byte[]>> List(byte[] path, string shown)
     {
-        var result = new List<KeyValuePair<string, byte[]>>();
         byte[] names = ReadAll("listxattr", shown, (buffer, size) =>
         {
             fixed (byte* bytes = path)
@@ -130,12 +139,34 @@ internal static unsafe class Xattrs
                 return Native.llistxattr(bytes, (byte*)buffer, size);
             }
         }) ?? [];
+        return List(names, name => TryGet(path, name, shown));
+    }
+
+    internal static List<KeyValuePair<string, byte[]>> List(int file, string shown)
+    {
+        byte[] names = ReadAll("listxattr", shown, (buffer, size) => Native.flistxattr(file, (byte*)buffer, size)) ?? [];
+        return List(names, name =>
+        {
+            byte[] key = PathBytes.Of(name, "getxattr");
+            return ReadAll("getxattr", shown, (buffer, size) =>
+            {
+                fixed (byte* keyBytes = key)
+                {
+                    return Native.fgetxattr(file, keyBytes, (byte*)buffer, size);
+                }
+            });
+        });
+    }
+
+    private static List<KeyValuePair<string, byte[]>> List(byte[] names, Func<string, byte[]?> tryGet)
+    {
+        var result = new List<KeyValuePair<string, byte[]>>();
         ReadOnlySpan<byte> rest = names;
         while (!rest.IsEmpty)
         {
             int end = rest.IndexOf((byte)0);
             string name = LinuxPath.Decode(rest[..end]);
-            if (TryGet(path, name, shown) is { } value)
+            if (tryGet(name) is { } value)
             {
                 result.Add(new(name, value));
             }

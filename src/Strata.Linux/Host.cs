@@ -62,6 +62,24 @@ public static unsafe class Host
         }
     }
 
+    /// <summary>
+    /// Makes this process another program (execve(2)), with the same number, streams and working directory; does not return. All other threads end.
+    /// </summary>
+    /// <param name="program">Absolute path.</param>
+    /// <param name="arguments">Without the program's own name.</param>
+    /// <param name="environment">The whole of it, <c>NAME=value</c>.</param>
+    public static void Become(string program, IReadOnlyList<string> arguments, IReadOnlyList<string> environment)
+    {
+        ArgumentNullException.ThrowIfNull(arguments);
+        using var words = new StringVector([program, .. arguments]);
+        using var variables = new StringVector(environment);
+        fixed (byte* path = PathBytes.Of(program, "execve"))
+        {
+            _ = Native.execve(path, words.Pointer, variables.Pointer);
+        }
+        throw Native.Failure("execve", program);
+    }
+
     /// <summary>umask(2); returns the one before.</summary>
     public static int SetUmask(int mask) => (int)Native.umask((uint)mask);
 

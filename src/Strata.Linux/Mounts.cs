@@ -108,6 +108,7 @@ public static unsafe partial class Mounts
         bool isMounted = false;
         try
         {
+            using SafeFileHandle? turn = t_isPrivate ? TakeTurn(Path.GetDirectoryName(mount.Lowers[0].Source)!) : null;
             using MountsElsewhere elsewhere = t_isPrivate ? MountsElsewhere.Find(mount.Lowers) : MountsElsewhere.None;
             foreach (MountSpec lower in mount.Lowers)
             {
@@ -115,6 +116,7 @@ public static unsafe partial class Mounts
                 {
                     using SafeFileHandle tree = shared;
                     Move(tree, lower.Target);
+                    ForgetDevices(lower);
                 }
                 else
                 {
@@ -134,7 +136,80 @@ public static unsafe partial class Mounts
         }
     }
 
+    // Who mounts the same layers at the same time waits for his turn, and then finds them mounted. It ends with the handle, or with its holder.
+    private static SafeFileHandle? TakeTurn(string folder)
+    {
+        const int Exclusive = 2;
+        int fd;
+        fixed (byte* path = PathBytes.Of(folder, "open"))
+        {
+            fd = Native.openat(Native.AT_FDCWD, path, Native.O_RDONLY | Native.O_CLOEXEC, 0);
+        }
+        if (fd < 0)
+        {
+            return null; // the mount will tell
+        }
+        SafeFileHandle file = fd.ToHandle();
+        while (Native.flock(file.Fd(), Exclusive) != 0 && Native.LastErrno is Errno.EINTR)
+        {
+        }
+        return file;
+    }
+
+    // What is read through a file system out of a file is in memory twice: as its page and as the file's. While the file system has several users its own pages stay,
+    // and those of the file are given back (POSIX_FADV_DONTNEED); with one user they stay too, for who comes after its end.
+    private static void ForgetDevices(MountSpec lower)
+    {
+        const string Device = "device=";
+        const int DontNeed = 4;
+        foreach (string option in lower.Options)
+        {
+            if (!option.StartsWith(Device, StringComparison.Ordinal))
+            {
+                continue;
+            }
+            fixed (byte* path = PathBytes.Of(option[Device.Length..], "open"))
+            {
+                int fd = Native.openat(Native.AT_FDCWD, path, Native.O_RDONLY | Native.O_CLOEXEC, 0);
+                if (fd >= 0)
+                {
+                    using SafeFileHandle file = fd.ToHandle();
+                    _ = Native.posix_fadvise(file.Fd(), 0, 0, DontNeed);
+                }
+            }
+        }
+    }
+
+    /// <summary>Mounts a file system nowhere: what it holds is below the path that <see cref="PathOf"/> gives, for this process, as long as the handle is open.</summary>
+    /// <exception cref="LinuxException">The kernel refused.</exception>
+    public static SafeFileHandle MountNowhere(MountSpec mount)
+    {
+        ArgumentNullException.ThrowIfNull(mount);
+        return TryMake(mount) ?? throw new LinuxException("mount", mount.Source, Errno.EINVAL);
+    }
+
+    /// <summary>The directory of an open mount or directory, by a name that this process's threads all can use.</summary>
+    public static string PathOf(SafeFileHandle mount)
+    {
+        ArgumentNullException.ThrowIfNull(mount);
+        return string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{mount.Fd()}");
+    }
+
     private static void MountNew(MountSpec mount)
+    {
+        if (TryMake(mount) is { } made)
+        {
+            using (made)
+            {
+                Move(made, mount.Target);
+            }
+            return;
+        }
+        // Kernels before 6.5 know no lowerdir+: the layers go into one option, as long as they fit.
+        MountOld(Joined(mount));
+    }
+
+    private static SafeFileHandle? TryMake(MountSpec mount)
     {
         using SafeFileHandle context = Open(mount);
         try
@@ -149,17 +224,14 @@ public static unsafe partial class Mounts
         }
         catch (LinuxException e) when (e.Errno is Errno.EINVAL && mount.Options.Any(o => o.StartsWith("lowerdir+=", StringComparison.Ordinal)) && !e.Message.Contains("overlay", StringComparison.Ordinal))
         {
-            // Kernels before 6.5 know no lowerdir+: the layers go into one option, as long as they fit.
-            MountOld(Joined(mount));
-            return;
+            return null;
         }
         int fd = (int)Native.syscall(Native.SYS_fsmount, context.Fd(), FSMOUNT_CLOEXEC, (nint)Attributes(mount.Flags), 0, 0, 0);
         if (fd < 0)
         {
             throw Failure("fsmount", mount, context);
         }
-        using SafeFileHandle made = fd.ToHandle();
-        Move(made, mount.Target);
+        return fd.ToHandle();
     }
 
     private static SafeFileHandle Open(MountSpec mount)

@@ -6,7 +6,7 @@ namespace Strata.Linux;
 /// File systems that are mounted already in the private namespaces of others (<see cref="Mounts.RunInPrivateNamespace"/>), so that one that is mounted out
 /// of a file is the same for all its users: one superblock, each page of it in memory once. Nothing is written down: the kernel knows which namespaces there
 /// are and what is mounted in them (NS_MNT_GET_NEXT, Linux 6.12), so nobody has to let go, and after kill -9 or a start of the machine nothing is wrong. Where
-/// it cannot be asked, everybody mounts for himself.
+/// it cannot be asked, everybody mounts for himself. Only namespaces whose root is ours are looked at.
 /// </summary>
 internal sealed unsafe class MountsElsewhere : IDisposable
 {
@@ -64,7 +64,7 @@ internal sealed unsafe class MountsElsewhere : IDisposable
             return;
         }
         using SafeFileHandle here = start.ToHandle();
-        if (Native.unshare(CLONE_FS) != 0)
+        if (FileSystems.TryGetStatus("/") is not { } root || Native.unshare(CLONE_FS) != 0)
         {
             return;
         }
@@ -81,7 +81,8 @@ internal sealed unsafe class MountsElsewhere : IDisposable
                     break;
                 }
                 at = next.ToHandle();
-                if (Native.setns(at.Fd(), CLONE_NEWNS) == 0)
+                // A container's own root is somebody else's: a link in it could lead from a layer's place to any file system that is mounted there.
+                if (Native.setns(at.Fd(), CLONE_NEWNS) == 0 && FileSystems.TryGetStatus("/") is { } seen && (seen.Device, seen.Inode) == (root.Device, root.Inode))
                 {
                     targets.RemoveAll(TryClone);
                 }

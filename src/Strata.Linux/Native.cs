@@ -75,6 +75,9 @@ internal static unsafe partial class Native
     internal static partial int close(int fd);
 
     [LibraryImport("libc")]
+    internal static partial int posix_fadvise(int fd, long offset, long bytes, int advice);
+
+    [LibraryImport("libc")]
     internal static partial int sync_file_range(int fd, long offset, long bytes, uint flags);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -178,6 +181,9 @@ internal static unsafe partial class Native
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int unshare(int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int execve(byte* path, byte** arguments, byte** environment);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int socket(int domain, int type, int protocol);

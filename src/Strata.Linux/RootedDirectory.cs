@@ -224,7 +224,8 @@ public sealed unsafe class RootedDirectory : IDisposable
     }
 
     /// <summary>Changes the owner, not followed.</summary>
-    public void SetOwner(string path, uint uid, uint gid) => OnNode(path, "chown", (directory, name) => Native.fchownat(directory, (byte*)name, uid, gid, Native.AT_SYMLINK_NOFOLLOW));
+    public void SetOwner(string path, uint uid, uint gid) => OnNode(path, "chown", (directory, name)
+        => Native.fchownat(directory, (byte*)name, uid, gid, Native.AT_SYMLINK_NOFOLLOW) == 0 ? 0 : throw UserNamespace.OwnerFailure(path, uid, gid));
 
     /// <summary>Changes permission bits (07777). Not for symbolic links.</summary>
     public void SetMode(string path, int mode) => OnNode(path, "chmod", (directory, name) =>

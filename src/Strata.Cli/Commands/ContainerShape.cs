@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Strata.Containers;
+using Strata.Containers.Networks;
 
 namespace Strata.Cli.Commands;
 
@@ -17,8 +18,8 @@ internal static class ContainerShape
             ["Status"] = Status(container),
             ["Running"] = state.Status == ContainerStatus.Running,
             ["Paused"] = state.IsPaused,
-            ["Restarting"] = false,
-            ["OOMKilled"] = false,
+            ["Restarting"] = state.IsRestarting,
+            ["OOMKilled"] = state.OomKilled,
             ["Dead"] = false,
             ["Pid"] = state.Pid ?? 0,
             ["ExitCode"] = state.ExitCode ?? 0,
@@ -33,8 +34,8 @@ internal static class ContainerShape
         return shape;
     }
 
-    /// <summary>created, running, paused or exited.</summary>
-    internal static string Status(Container container) => container.State.IsPaused ? "paused" : container.State.Status.ToString().ToLowerInvariant();
+    /// <summary>created, running, paused, restarting or exited.</summary>
+    internal static string Status(Container container) => container.State.IsPaused ? "paused" : container.State.IsRestarting ? "restarting" : container.State.Status.ToString().ToLowerInvariant();
 
     private static JsonObject Health(HealthState health) => new()
     {
@@ -50,6 +51,8 @@ internal static class ContainerShape
         {
             ["Binds"] = Strings(record.Mounts.Where(m => m.Kind == ContainerMountKind.Bind || (m.Kind == ContainerMountKind.Volume && !m.Anonymous)).Select(Bind)),
             ["NetworkMode"] = networkMode,
+            ["PortBindings"] = PortBindings(record),
+            ["PublishAllPorts"] = record.Networking.PublishAll,
             ["RestartPolicy"] = new JsonObject { ["Name"] = record.Life.Restart.Name, ["MaximumRetryCount"] = record.Life.Restart.MaximumRetries },
             ["AutoRemove"] = record.Remove,
             ["CapAdd"] = Strings(isolation.Capabilities.Except(Capabilities.Default)),
@@ -81,6 +84,7 @@ internal static class ContainerShape
             ["PidsLimit"] = isolation.PidsLimit,
             ["Devices"] = new JsonArray([.. isolation.Devices.Select(d => (JsonNode)new JsonObject { ["PathOnHost"] = d.Source, ["PathInContainer"] = d.Target, ["CgroupPermissions"] = d.Access })]),
             ["Ulimits"] = new JsonArray([.. isolation.Limits.Select(l => (JsonNode)new JsonObject { ["Name"] = l.Type[7..].ToLowerInvariant(), ["Hard"] = Limit(l.Hard), ["Soft"] = Limit(l.Soft) })]),
+            ["StorageOpt"] = record.Life.StorageBytes is { } bytes ? new JsonObject { ["size"] = bytes.ToString(CultureInfo.InvariantCulture) } : null,
             ["LogConfig"] = new JsonObject { ["Type"] = "k8s-file", ["Config"] = new JsonObject() },
         };
     }
@@ -96,6 +100,23 @@ internal static class ContainerShape
         ["RW"] = !m.ReadOnly,
         ["Propagation"] = m.Options.FirstOrDefault(o => o.EndsWith("private", StringComparison.Ordinal) || o.EndsWith("shared", StringComparison.Ordinal) || o.EndsWith("slave", StringComparison.Ordinal)) ?? (m.Kind == ContainerMountKind.Bind ? "rprivate" : ""),
     })]);
+
+    // As they were asked for: a host port that is chosen at each start is empty.
+    private static JsonObject PortBindings(ContainerRecord record)
+    {
+        var bindings = new JsonObject();
+        foreach (PortMapping port in record.Networking.Ports.SelectMany(p => p.Each()))
+        {
+            string key = NetworkText.Inside(port);
+            if (!bindings.ContainsKey(key))
+            {
+                bindings[key] = new JsonArray();
+            }
+            string host = port.HostPort == 0 ? "" : port.HostPort.ToString(CultureInfo.InvariantCulture);
+            bindings[key]!.AsArray().Add((JsonNode)new JsonObject { ["HostIp"] = port.HostAddress, ["HostPort"] = port.HostPortEnd > port.HostPort ? string.Create(CultureInfo.InvariantCulture, $"{host}-{port.HostPortEnd}") : host });
+        }
+        return bindings;
+    }
 
     private static string Bind(ContainerMount mount) => $"{mount.Source}:{mount.Target}{(mount.Options.IsEmpty ? "" : ":" + string.Join(',', mount.Options))}";
 

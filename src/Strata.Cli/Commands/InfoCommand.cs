@@ -1,6 +1,7 @@
 using System.Reflection;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
+using Strata.Containers.Networks;
 using Strata.Linux;
 using Strata.Snapshots;
 
@@ -26,6 +27,10 @@ internal static class InfoCommand
             {
                 o.WriteLine($"EROFS:        not used ({ErofsReason(engine)})");
             }
+            if (UserNamespace.Current is { } user)
+            {
+                WriteUser(o, user);
+            }
             o.WriteLine($"Kernel:       {Host.KernelRelease} {Host.Machine}");
             o.WriteLine($"Cgroups:      {Cgroups()}");
             o.WriteLine($"Images:       {engine.ListImages().Length}");
@@ -50,12 +55,26 @@ internal static class InfoCommand
         return command;
     }
 
+    private static void WriteUser(TextWriter o, UserNamespace user)
+    {
+        o.WriteLine($"Rootless:     user {user.OwnerUid}, running things in {user.RuntimeRoot}");
+        o.WriteLine($"Users:        {Ranges(user.Uids)}");
+        o.WriteLine($"Groups:       {Ranges(user.Gids)}");
+        o.WriteLine($"Network:      {UserNetwork.Helper ?? "pasta and slirp4netns are not installed: --network host or none (apt-get install passt)"}");
+    }
+
+    // As many as there are, and which of the host's they are.
+    private static string Ranges(IReadOnlyList<IdRange> ranges)
+        => string.Join(", ", ranges.Select(r => r.Count == 1 ? $"{r.Inside} is {r.Outside}" : $"{r.Inside}-{r.Inside + (r.Count - 1)} are {r.Outside}-{r.Outside + (r.Count - 1)}")) + (ranges.Sum(r => (long)r.Count) == 1 ? " (no subordinate ids)" : "");
+
     private static string ErofsReason(Engine engine)
-        => ErofsProbe.Make(engine.Layout) is { Mounts: false } not ? not.Reason : "it mounts here: strata --snapshotter erofs takes it";
+        => UserNamespace.Current is not null ? "only root may mount it" : ErofsProbe.Make(engine.Layout) is { Mounts: false } not ? not.Reason : "it mounts here: strata --snapshotter erofs takes it";
 
     private static string Version => typeof(InfoCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
 
-    private static string Cgroups() => File.Exists("/sys/fs/cgroup/cgroup.controllers") ? "version 2" : Directory.Exists("/sys/fs/cgroup/unified") ? "version 1, with an empty version 2 tree (hybrid)" : "version 1";
+    private static string Cgroups() => File.Exists("/sys/fs/cgroup/cgroup.controllers") ? "version 2" + NotForUser : Directory.Exists("/sys/fs/cgroup/unified") ? "version 1, with an empty version 2 tree (hybrid)" + NotForUser : "version 1" + NotForUser;
+
+    private static string NotForUser => UserNamespace.Current is null ? "" : "; not for this user's containers: no limits, no pause";
 
     private static string Describe(string program)
     {

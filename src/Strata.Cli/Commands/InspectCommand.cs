@@ -24,16 +24,7 @@ internal static class InspectCommand
             {
                 found.Add((JsonNode?)await DescribeAsync(context.Engine, name, parsed.GetValue(type), cancellationToken));
             }
-            if (parsed.GetValue(format) is { } template and not "json")
-            {
-                Template parsedTemplate = Formatted.Parse(template);
-                foreach (JsonNode? one in found)
-                {
-                    context.Out.WriteLine(SafeText.Lines(parsedTemplate.Render(one)));
-                }
-                return 0;
-            }
-            context.Out.WriteLine(SafeText.Lines(JsonText.Indented(found)));
+            Formatted.WriteInspected(context.Out, parsed.GetValue(format), found);
             return 0;
         });
         return command;
@@ -87,7 +78,7 @@ internal static class InspectCommand
     {
         ContainerRecord record = container.Record;
         ActiveSnapshot? snapshot = await engine.Snapshots.TryOpenActiveAsync(record.Id, cancellationToken);
-        IReadOnlyList<string> directories = snapshot is null || snapshot.Snapshotter != engine.Snapshots.Name ? [] : engine.Snapshots.GetDirectories(snapshot);
+        IReadOnlyList<string> directories = snapshot is null ? [] : engine.Snapshots.GetDirectories(snapshot);
         return new JsonObject
         {
             ["Id"] = record.Id,

@@ -148,16 +148,7 @@ internal static class NetworkCommand
             {
                 found.Add((JsonNode)(s_builtIn.Contains(name) ? BuiltIn(name) : Describe(context.Engine, context.Engine.Networks.Get(name))));
             }
-            if (parsed.GetValue(format) is { } template and not "json")
-            {
-                Template parsedTemplate = Formatted.Parse(template);
-                foreach (JsonNode? one in found)
-                {
-                    context.Out.WriteLine(SafeText.Lines(parsedTemplate.Render(one)));
-                }
-                return Task.FromResult(0);
-            }
-            context.Out.WriteLine(SafeText.Lines(JsonText.Indented(found)));
+            Formatted.WriteInspected(context.Out, parsed.GetValue(format), found);
             return Task.FromResult(0);
         });
         return command;

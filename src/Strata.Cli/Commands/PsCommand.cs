@@ -28,7 +28,7 @@ internal static class PsCommand
             int count = parsed.GetValue(latest) ? 1 : parsed.GetValue(last);
             PsFilters? filters = parsed.GetValue(filter) is { Length: > 0 } texts ? new PsFilters(context.Engine, texts) : null;
             bool stopped = parsed.GetValue(all) || count != NoLimit || filters is { WantsStopped: true };
-            IEnumerable<Container> found = context.Engine.ListContainers().Where(c => (stopped || c.State.Status == ContainerStatus.Running) && (filters is null || filters.Matches(c)));
+            IEnumerable<Container> found = context.Engine.ListContainers().Where(c => (stopped || c.State.Status == ContainerStatus.Running || c.State.IsRestarting) && (filters is null || filters.Matches(c)));
             found = count == NoLimit ? found : found.Take(count);
             var rows = new List<JsonObject>();
             foreach (Container container in found)
@@ -71,7 +71,7 @@ internal static class PsCommand
             ["Status"] = container.State.Status switch
             {
                 ContainerStatus.Running => $"Up {Ages.Duration(now - (container.State.StartedAt ?? now))}{Note(engine, container)}",
-                ContainerStatus.Exited => $"Exited ({(container.State.ExitCode is { } code ? code.ToString(System.Globalization.CultureInfo.InvariantCulture) : "unknown")}) {Ages.Ago(container.State.FinishedAt, now)}",
+                ContainerStatus.Exited => $"{(container.State.IsRestarting ? "Restarting" : "Exited")} ({(container.State.ExitCode is { } code ? code.ToString(System.Globalization.CultureInfo.InvariantCulture) : "unknown")}) {Ages.Ago(container.State.FinishedAt, now)}",
                 _ => "Created",
             },
             ["State"] = ContainerShape.Status(container),

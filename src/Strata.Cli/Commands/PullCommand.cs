@@ -35,7 +35,7 @@ internal static class PullCommand
             }
             using LiveDisplay? live = context.StartLive(silent);
             live?.Add($"Pulling {reference.Familiar}");
-            var options = new PullOptions { Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, Progress = silent ? null : new LayerLines(context.Out, live, "Downloading", "Already exists", "Pull complete") };
+            var options = new PullOptions { Platform = parsed.GetValue(platform) is { } text ? Platform.Parse(text) : null, Progress = silent ? null : new LayerLines(context.Out, live, "Downloading", "Already exists", "Pull complete"), Heals = true };
             PullResult result = await context.Engine.PullAsync(reference, options, cancellationToken);
             live?.Dispose();
             if (!silent)

@@ -203,7 +203,7 @@ internal static class RunCommand
             Volumes = [.. parsed.GetValue(set.Volume)],
             Mounts = [.. parsed.GetValue(set.Mount)],
             Tmpfs = [.. parsed.GetValue(set.Tmpfs)],
-            Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(set.Label))),
+            Labels = parsed.GetValue(set.Label) is { Length: > 0 } labels ? ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(labels)) : ImmutableSortedDictionary<string, string>.Empty,
             StopSignal = parsed.GetValue(set.StopSignal),
             Input = parsed.GetValue(set.Input),
             Terminal = parsed.GetValue(set.Tty),

@@ -19,6 +19,7 @@ internal sealed class RunOptions
     private readonly Option<string[]> _ulimit = Options.Values("--ulimit", "NAME=SOFT[:HARD]", "resource limit, as nofile=1024:2048");
     private readonly Option<string?> _shmSize = Options.Value("--shm-size", "BYTES", "size of /dev/shm (64m)");
     private readonly Option<string[]> _device = Options.Values("--device", "SRC[:DST][:rwm]", "a device of the host");
+    private readonly Option<string[]> _storage = Options.Values("--storage-opt", "size=BYTES", "how much it can write into its own layer");
     private readonly Option<string?> _memorySwap = Options.Value("--memory-swap", "BYTES", "most memory and swap together; -1: no limit");
     private readonly Option<string?> _memoryReservation = Options.Value("--memory-reservation", "BYTES", "what it may keep when memory is short");
     private readonly Option<string?> _cpus = Options.Value("--cpus", "N", "most processors, e.g. 1.5");
@@ -44,7 +45,7 @@ internal sealed class RunOptions
 
     internal IEnumerable<Symbol> All =>
     [
-        _init, _restart, _stopTimeout, _detachKeys, _groups, _annotations, _labelFile, _ulimit, _shmSize, _device, _memorySwap, _memoryReservation, _cpus, _cpuShares, _cpusetCpus, _cpusetMems,
+        _init, _restart, _stopTimeout, _detachKeys, _groups, _annotations, _labelFile, _ulimit, _shmSize, _device, _storage, _memorySwap, _memoryReservation, _cpus, _cpuShares, _cpusetCpus, _cpusetMems,
         _blkioWeight, _cgroupParent, _userns, _pid, _ipc, _uts, _cgroupns, _sysctl, _oomScoreAdj, _healthCmd, _healthInterval, _healthTimeout, _healthStart, _healthStartInterval,
         _healthRetries, _noHealth,
     ];
@@ -79,9 +80,16 @@ internal sealed class RunOptions
             DetachKeys = keys,
             Groups = [.. groups],
         };
+        foreach (string storage in parsed.GetValue(_storage))
+        {
+            life = life with { StorageBytes = ReadStorage(storage) };
+        }
         life = parsed.GetValue(_restart) is { } restart ? life with { Restart = RestartPolicy.Parse(restart) } : life;
         return annotations.Length == 0 ? life : life with { Annotations = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(annotations)) };
     }
+
+    private static long ReadStorage(string text) => text.StartsWith("size=", StringComparison.Ordinal) ? RunCommand.ParseBytes(text["size=".Length..], "--storage-opt size")
+        : throw new StrataException(ErrorKind.Unsupported, $"--storage-opt {text}: there is size=BYTES only") { Hint = "write it like --storage-opt size=10g" };
 
     private IsolationOptions ReadIsolation(ParseResult parsed, IsolationOptions isolation)
     {

@@ -99,16 +99,7 @@ internal static class VolumeCommand
                 ["Options"] = NetworkText.Map(v.Options),
                 ["Scope"] = "local",
             })]);
-            if (parsed.GetValue(format) is { } template and not "json")
-            {
-                Template parsedTemplate = Formatted.Parse(template);
-                foreach (JsonNode? one in found)
-                {
-                    context.Out.WriteLine(SafeText.Lines(parsedTemplate.Render(one)));
-                }
-                return Task.FromResult(0);
-            }
-            context.Out.WriteLine(SafeText.Lines(JsonText.Indented(found)));
+            Formatted.WriteInspected(context.Out, parsed.GetValue(format), found);
             return Task.FromResult(0);
         });
         return command;

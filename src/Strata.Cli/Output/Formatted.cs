@@ -36,6 +36,21 @@ internal static class Formatted
         table.Write(output);
     }
 
+    /// <summary>Writes what an <c>inspect</c> found: one document of all, or a template's line of each.</summary>
+    internal static void WriteInspected(TextWriter output, string? format, JsonArray found)
+    {
+        if (format is null or "json")
+        {
+            output.WriteLine(SafeText.Lines(JsonText.Indented(found)));
+            return;
+        }
+        Template template = Parse(format);
+        foreach (JsonNode? one in found)
+        {
+            output.WriteLine(SafeText.Lines(template.Render(one)));
+        }
+    }
+
     /// <summary>Reads a template as a shell hands it over: \t and \n as they were typed, which Docker takes for what they mean.</summary>
     internal static Template Parse(string format) => Template.Parse(format.Replace("\\t", "\t", StringComparison.Ordinal).Replace("\\n", "\n", StringComparison.Ordinal));
 

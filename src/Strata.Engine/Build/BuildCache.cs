@@ -70,7 +70,7 @@ public sealed class BuildCache
     internal void PutFiles(CacheKey key, Action<TextWriter> write)
     {
         Directory.CreateDirectory(_files);
-        string temporary = Path.Combine(_files, $".{key.Value.Hex}-{Guid.NewGuid():n}");
+        string temporary = _layout.NewIngestPath("files"); // gone with this process, should that be killed
         using (var writer = new StreamWriter(temporary))
         {
             write(writer);

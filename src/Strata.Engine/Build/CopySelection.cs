@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
@@ -21,10 +22,12 @@ internal sealed record CopySource(string Path, string Name, FileStatus Status)
 /// <summary>The sources of a COPY or ADD in a tree: wildcards expanded, links at the top followed, as Docker does.</summary>
 internal sealed class CopySelection
 {
-    private const int HashBufferBytes = 1 << 20; // one read for most source files
+    private const int HashBufferBytes = 1 << 18; // one read for most source files
+    private const int FewFiles = 256; // not worth a thread
 
     private readonly TreeWalker _tree;
     private readonly DockerIgnore? _exclude;
+    private readonly Dictionary<CopySource, EntryList> _walked = new(ReferenceEqualityComparer.Instance);
 
     private CopySelection(TreeWalker tree, DockerIgnore? exclude, ImmutableArray<CopySource> sources) => (_tree, _exclude, Sources) = (tree, exclude, sources);
 
@@ -32,8 +35,19 @@ internal sealed class CopySelection
 
     internal RootedDirectory Root => _tree.Root;
 
-    /// <summary>The entries below a source that is a directory; their paths are relative to the tree's root.</summary>
-    internal IEnumerable<TreeEntry> Walk(CopySource source)
+    /// <summary>The entries below a source that is a directory; their paths are relative to the tree's root. Looked at once: what was hashed is what is copied.</summary>
+    internal IEnumerable<TreeEntry> Walk(CopySource source) => Entries(source).All();
+
+    private EntryList Entries(CopySource source)
+    {
+        if (!_walked.TryGetValue(source, out EntryList? entries))
+        {
+            _walked[source] = entries = new EntryList(WalkTree(source));
+        }
+        return entries;
+    }
+
+    private IEnumerable<TreeEntry> WalkTree(CopySource source)
     {
         if (_exclude is null)
         {
@@ -109,6 +123,7 @@ internal sealed class CopySelection
     /// </summary>
     internal Digest Hash(bool owners, StatCache stats, CancellationToken cancellationToken)
     {
+        HashFiles(stats, cancellationToken);
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         byte[] buffer = new byte[HashBufferBytes];
         foreach (CopySource source in Sources)
@@ -131,9 +146,17 @@ internal sealed class CopySelection
     internal FileTime Newest()
     {
         FileTime newest = default;
-        foreach (FileStatus status in Sources.SelectMany(s => s.IsDirectory ? Walk(s).Select(e => e.Status).Prepend(s.Status) : [s.Status]))
+        foreach (CopySource source in Sources)
         {
-            newest = status.Modified.IsAfter(newest) ? status.Modified : newest;
+            newest = source.Status.Modified.IsAfter(newest) ? source.Status.Modified : newest;
+            if (!source.IsDirectory)
+            {
+                continue;
+            }
+            foreach (TreeEntry entry in Walk(source))
+            {
+                newest = entry.Status.Modified.IsAfter(newest) ? entry.Status.Modified : newest;
+            }
         }
         return newest;
     }
@@ -164,22 +187,82 @@ internal sealed class CopySelection
         }
     }
 
-    private void HashFile(string path, in FileStatus status, StatCache stats, byte[] buffer, Span<byte> digest)
+    // By several threads: each new file is opened and read, which the kernel lets several do at once.
+    private void HashFiles(StatCache stats, CancellationToken cancellationToken)
+    {
+        if (!HasMany(stats))
+        {
+            return; // read where they are met
+        }
+        var options = new ParallelOptions { MaxDegreeOfParallelism = Math.Clamp(Environment.ProcessorCount, 1, 4), CancellationToken = cancellationToken };
+        foreach (CopySource source in Sources)
+        {
+            try
+            {
+                _ = source.IsDirectory ? Parallel.ForEach(Entries(source).Blocks, options, block => HashFiles(block, stats)) : default;
+            }
+            catch (AggregateException e)
+            {
+                System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+            }
+        }
+    }
+
+    private void HashFiles(TreeEntry[] block, StatCache stats)
+    {
+        using RootedDirectory root = Root.OpenDirectory("");
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(HashBufferBytes);
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        foreach (ref readonly TreeEntry entry in block.AsSpan())
+        {
+            if (entry.Path is not null && entry.Status.Kind == FileKind.Regular)
+            {
+                HashFile(root, entry.Path, entry.Status, stats, buffer, digest);
+            }
+        }
+        ArrayPool<byte>.Shared.Return(buffer);
+    }
+
+    private bool HasMany(StatCache stats)
+    {
+        int unknown = 0;
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        foreach (CopySource source in Sources)
+        {
+            foreach (TreeEntry entry in source.IsDirectory ? Walk(source) : [])
+            {
+                if (entry.Status.Kind == FileKind.Regular && !stats.TryGet(entry.Status, digest) && ++unknown == FewFiles)
+                {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    private void HashFile(string path, in FileStatus status, StatCache stats, byte[] buffer, Span<byte> digest) => HashFile(Root, path, status, stats, buffer, digest);
+
+    private static void HashFile(RootedDirectory root, string path, in FileStatus status, StatCache stats, byte[] buffer, Span<byte> digest)
     {
         if (stats.TryGet(status, digest))
         {
             return;
         }
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        using SafeFileHandle file = Root.OpenFile(path, follow: true);
-        long offset = 0;
-        int read;
-        while ((read = RandomAccess.Read(file, buffer, offset)) > 0)
+        using SafeFileHandle file = root.OpenFile(path, follow: true);
+        int read = RandomAccess.Read(file, buffer, 0);
+        if (read < buffer.Length && read == status.Size)
         {
-            hash.AppendData(buffer.AsSpan(0, read));
-            offset += read;
+            SHA256.HashData(buffer.AsSpan(0, read), digest);
         }
-        hash.GetHashAndReset(digest);
+        else
+        {
+            using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            for (long offset = 0; (read = RandomAccess.Read(file, buffer, offset)) > 0; offset += read)
+            {
+                hash.AppendData(buffer.AsSpan(0, read));
+            }
+            hash.GetHashAndReset(digest);
+        }
         stats.Add(status, digest);
     }
 
@@ -286,5 +369,36 @@ internal sealed class CopySelection
                 : there.Length == 0 ? "the build context has no such folder, or nothing in it"
                 : $"/{directory} has: {string.Join(", ", there)}",
         };
+    }
+}
+
+/// <summary>Entries in blocks: a list that doubles copies all it has, and leaves what it had.</summary>
+internal sealed class EntryList
+{
+    private const int BlockEntries = 512; // below what the collector calls large
+    private readonly List<TreeEntry[]> _blocks = [];
+    private int _count;
+
+    internal EntryList(IEnumerable<TreeEntry> entries)
+    {
+        foreach (TreeEntry entry in entries)
+        {
+            if (_count % BlockEntries == 0)
+            {
+                _blocks.Add(new TreeEntry[BlockEntries]);
+            }
+            _blocks[^1][_count++ % BlockEntries] = entry;
+        }
+    }
+
+    /// <summary>The entries in pieces; behind the last one are some without a path.</summary>
+    internal IReadOnlyList<TreeEntry[]> Blocks => _blocks;
+
+    internal IEnumerable<TreeEntry> All()
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            yield return _blocks[i / BlockEntries][i % BlockEntries];
+        }
     }
 }

@@ -8,7 +8,7 @@ using Strata.Snapshots;
 namespace Strata.Build;
 
 /// <summary>COPY and ADD.</summary>
-internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings) : IStepWork
+internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings) : ILayerWork
 {
     private readonly List<FetchedFile> _fetched = [];
     private FileTime? _newest;
@@ -41,6 +41,7 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
 
     private readonly List<(GitSource Source, GitCommit Commit)> _commits = [];
     private readonly List<string> _checkouts = [];
+    private readonly List<RootedDirectory> _folders = []; // what is planned is read when the layer is written
 
     private IEnumerable<string> LocalSources => step.Sources.Where(s => !Rules.IsAdd || (!FetchedFile.IsUrl(s) && GitSource.TryParse(s) is null));
 
@@ -95,17 +96,63 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
     }
 
+    /// <summary>All but ADD of an archive: what that holds is known when it is unpacked.</summary>
+    public bool IsPlanned => !Rules.IsAdd || !(HasArchive(_selection, Rules.Unpack != false) || (Rules.Unpack == true && _fetched.Count > 0));
+
+    public bool WriteLayer(LayerStack below, Stream tar, FileTime? clamp, CancellationToken cancellationToken)
+    {
+        using var plan = new LayerPlan(below);
+        if (step.Origin is not StepOrigin)
+        {
+            Copy(plan, null, null, cancellationToken);
+            return plan.Write(tar, clamp, cancellationToken);
+        }
+        bool isWritten = false;
+        StepWork.WithMounted(environment, SourceSnapshot, source =>
+        {
+            Copy(plan, null, source, cancellationToken);
+            isWritten = plan.Write(tar, clamp, cancellationToken);
+        });
+        return isWritten;
+    }
+
     public ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
     {
-        CommittedSnapshot? source = step.Origin is StepOrigin ? inputs[1].Snapshot : null;
-        StepWork.WithMounted(environment, snapshot, source, (target, sourceRoot) => Copy(target, sourceRoot, cancellationToken));
+        StepWork.WithMounted(environment, snapshot, target =>
+        {
+            using var place = new DirectoryCopyTarget(target);
+            Copy(place, target, null, cancellationToken);
+        });
         return ValueTask.CompletedTask;
+    }
+
+    private CommittedSnapshot SourceSnapshot
+        => inputs[1].Snapshot ?? throw new StrataException(ErrorKind.NotFound, $"{step.Span}: {step.Display}: the stage it copies from has no files");
+
+    private static bool HasArchive(CopySelection? selection, bool unpacks)
+    {
+        foreach (CopySource source in unpacks && selection is not null ? selection.Sources : [])
+        {
+            if (source.Status.Kind == FileKind.Regular)
+            {
+                using ArchiveFile? archive = ArchiveFile.TryOpen(selection!.Root, source.Path);
+                if (archive is not null)
+                {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     public DateTimeOffset? TimeOf(TimeProvider clock) => _newest?.ToDate();
 
     public ValueTask DisposeAsync()
     {
+        foreach (RootedDirectory folder in _folders)
+        {
+            folder.Dispose();
+        }
         foreach (FetchedFile file in _fetched)
         {
             file.Dispose();
@@ -134,7 +181,8 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
     }
 
-    private void Copy(RootedDirectory target, RootedDirectory? sourceRoot, CancellationToken cancellationToken)
+    // Archives are unpacked where there is a directory to unpack them into.
+    private void Copy(ICopyTarget target, RootedDirectory? mounted, RootedDirectory? sourceRoot, CancellationToken cancellationToken)
     {
         (uint, uint)? owner = Rules.Owner is { } text ? OwnerNames.Resolve(target, text) : step.Origin is ContextOrigin ? (0u, 0u) : null;
         var attributes = new CopyAttributes(owner, Rules.Mode);
@@ -145,12 +193,12 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
         if (step.Origin is StepOrigin)
         {
-            _selection = Select(sourceRoot ?? throw new StrataException(ErrorKind.NotFound, $"{step.Span}: {step.Display}: the stage it copies from has no files"), null);
+            _selection = Select(sourceRoot!, null);
         }
         foreach (FetchedFile file in _fetched)
         {
             Note(file.Modified);
-            PlaceFetched(target, file, attributes, cancellationToken);
+            PlaceFetched(target, mounted, file, attributes, cancellationToken);
         }
         foreach (((GitSource source, _), string folder) in _commits.Zip(_checkouts))
         {
@@ -161,7 +209,7 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
             FileTime newest = selection.Newest();
             Note(newest);
             var copier = new FileCopier(target, attributes, settings.TimeOfMade(newest));
-            CopySelection rest = Rules.IsAdd && Rules.Unpack != false ? UnpackArchives(selection, target, copier, cancellationToken) : selection;
+            CopySelection rest = mounted is not null && Rules.IsAdd && Rules.Unpack != false ? UnpackArchives(selection, mounted, copier, cancellationToken) : selection;
             if (!rest.Sources.IsEmpty)
             {
                 copier.Copy(rest, step.Destination, Rules.Parents, cancellationToken);
@@ -169,10 +217,17 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
     }
 
+    private RootedDirectory OpenFolder(string path)
+    {
+        RootedDirectory folder = RootedDirectory.Open(path);
+        _folders.Add(folder);
+        return folder;
+    }
+
     private void Note(FileTime time)
         => _newest = _newest is { } last && last.IsAfter(time) ? last : time;
 
-    private void CopyInline(RootedDirectory target, InlineOrigin inline, CopyAttributes attributes)
+    private void CopyInline(ICopyTarget target, InlineOrigin inline, CopyAttributes attributes)
     {
         bool into = step.Destination.EndsWith('/') || target.TryGetStatus(step.Destination, follow: true) is { Kind: FileKind.Directory };
         if (inline.Files.Length > 1 && !into)
@@ -186,14 +241,14 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
     }
 
-    private void PlaceFetched(RootedDirectory target, FetchedFile file, CopyAttributes attributes, CancellationToken cancellationToken)
+    private void PlaceFetched(ICopyTarget target, RootedDirectory? mounted, FetchedFile file, CopyAttributes attributes, CancellationToken cancellationToken)
     {
-        using RootedDirectory folder = RootedDirectory.Open(file.Folder);
+        RootedDirectory folder = OpenFolder(file.Folder);
         CopySelection selection = CopySelection.Find(new TreeWalker(folder, null), [file.Name], parents: false);
         var copier = new FileCopier(target, attributes, file.Modified);
-        if (Rules.Unpack == true)
+        if (mounted is not null && Rules.Unpack == true)
         {
-            selection = UnpackArchives(selection, target, copier, cancellationToken);
+            selection = UnpackArchives(selection, mounted, copier, cancellationToken);
         }
         if (!selection.Sources.IsEmpty)
         {
@@ -201,9 +256,9 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         }
     }
 
-    private void PlaceCheckout(RootedDirectory target, GitSource source, string checkout, CopyAttributes attributes, CancellationToken cancellationToken)
+    private void PlaceCheckout(ICopyTarget target, GitSource source, string checkout, CopyAttributes attributes, CancellationToken cancellationToken)
     {
-        using RootedDirectory folder = RootedDirectory.Open(checkout);
+        RootedDirectory folder = OpenFolder(checkout);
         DockerIgnore? exclude = Rules.Exclude.IsEmpty ? null : DockerIgnore.FromPatterns(Rules.Exclude);
         CopySelection selection = CopySelection.FindExact(new TreeWalker(folder, null), source.Folder ?? "", exclude);
         FileTime newest = selection.Newest();
@@ -212,12 +267,12 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
     }
 
     // Docker's ADD: a file of the context that is an archive, told by its first bytes and never by its name, is unpacked as a directory.
-    private CopySelection UnpackArchives(CopySelection selection, RootedDirectory target, FileCopier copier, CancellationToken cancellationToken)
+    private CopySelection UnpackArchives(CopySelection selection, RootedDirectory mounted, FileCopier copier, CancellationToken cancellationToken)
     {
         var rest = new List<CopySource>();
         foreach (CopySource source in selection.Sources)
         {
-            if (source.Status.Kind != FileKind.Regular || !TryUnpack(selection.Root, source, target, copier, cancellationToken))
+            if (source.Status.Kind != FileKind.Regular || !TryUnpack(selection.Root, source, mounted, copier, cancellationToken))
             {
                 rest.Add(source);
             }
@@ -225,7 +280,7 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         return selection.With(rest);
     }
 
-    private bool TryUnpack(RootedDirectory root, CopySource source, RootedDirectory target, FileCopier copier, CancellationToken cancellationToken)
+    private bool TryUnpack(RootedDirectory root, CopySource source, RootedDirectory mounted, FileCopier copier, CancellationToken cancellationToken)
     {
         using ArchiveFile? archive = ArchiveFile.TryOpen(root, source.Path);
         if (archive is null)
@@ -233,10 +288,11 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
             return false;
         }
         copier.Prepare(step.Destination);
+        using var target = new DirectoryCopyTarget(mounted);
         var options = new ExtractOptions { Prefix = step.Destination.Trim('/'), Owner = Rules.Owner is { } text ? OwnerNames.Resolve(target, text) : null };
         try
         {
-            LayerExtractor.Extract(archive.Reader, target, options, cancellationToken);
+            LayerExtractor.Extract(archive.Reader, mounted, options, cancellationToken);
         }
         catch (Exception e) when (e is StrataException or InvalidDataException)
         {

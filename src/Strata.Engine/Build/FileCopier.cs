@@ -1,8 +1,5 @@
-using System.Collections.Immutable;
-using Microsoft.Win32.SafeHandles;
 using Strata.Layers;
 using Strata.Linux;
-using Strata.Snapshots;
 
 namespace Strata.Build;
 
@@ -15,9 +12,9 @@ internal sealed record CopyAttributes((uint Uid, uint Gid)? Owner, string? Mode)
 /// Directories that a copy touches on its way keep their mtime, and new ones get <paramref name="made"/>, so that the result does not
 /// depend on the clock.
 /// </summary>
-internal sealed class FileCopier(RootedDirectory target, CopyAttributes attributes, FileTime made)
+internal sealed class FileCopier(ICopyTarget target, CopyAttributes attributes, FileTime made)
 {
-    // Directories that this copy made: nothing stands in the way there, and no name in them leads elsewhere.
+    // Directories that this source made: nothing stands in the way there, and no name in them leads elsewhere.
     private readonly HashSet<string> _own = new(StringComparer.Ordinal);
     private readonly Dictionary<string, FileTime> _directoryTimes = new(StringComparer.Ordinal);
     private readonly Dictionary<(ulong Device, ulong Inode), string> _links = [];
@@ -28,7 +25,6 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
     {
         bool intoDirectory = destination.EndsWith('/') || parents;
         string path = destination.Trim('/');
-        using SmallFileWriter small = new(target);
         if (selection.Sources.Length > 1 && !intoDirectory)
         {
             throw new StrataException(ErrorKind.Invalid, $"with more than one source file, the destination must be a directory and end with a /: {destination}") { Hint = $"write {destination}/" };
@@ -37,10 +33,11 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         {
             cancellationToken.ThrowIfCancellationRequested();
             _links.Clear(); // one file in two sources becomes two files, as in docker and buildah; within a source, links stay links
+            _own.Clear(); // what one source has made is in the way of the next
             if (source.IsDirectory)
             {
-                CopyDirectory(selection, source, parents && source.Name.Length > 0 ? Join(path, source.Name) : path, small, cancellationToken);
-                small.Drain();
+                CopyDirectory(selection, source, parents && source.Name.Length > 0 ? Join(path, source.Name) : path, cancellationToken);
+                target.Drain();
             }
             else
             {
@@ -65,9 +62,8 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         path = path.Trim('/');
         EnsureParent(path);
         Clear(path);
-        using SafeFileHandle file = target.CreateFile(path, mode);
-        RandomAccess.Write(file, content, 0);
-        SetAttributes(path, FileKind.Regular, mode, (0, 0), modified);
+        (uint uid, uint gid) = attributes.Owner ?? (0, 0);
+        target.PutBytes(path, content, new EntryMetadata(ModeOf(mode, isDirectory: false), uid, gid, modified));
         Finish();
     }
 
@@ -84,7 +80,7 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         _directoryTimes.Clear();
     }
 
-    private void CopyDirectory(CopySelection selection, CopySource source, string destination, SmallFileWriter small, CancellationToken cancellationToken)
+    private void CopyDirectory(CopySelection selection, CopySource source, string destination, CancellationToken cancellationToken)
     {
         bool there = target.TryGetStatus(destination, follow: true) is { Kind: FileKind.Directory };
         EnsureDirectory(destination);
@@ -107,29 +103,18 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
                         target.CreateDirectory(path, entry.Status.Mode);
                         _own.Add(path);
                     }
-                    Dress(selection, entry.Path, path, entry.Status);
+                    Dress(selection, entry.Path, ResolveFile(path), entry.Status);
                     break;
                 case FileKind.Socket:
                     break; // a socket is no data: nothing could be told of it in a layer
-                case FileKind.Regular when entry.Status is { LinkCount: 1, Size: <= SmallFileWriter.MaxFileBytes } && _own.Contains(Parent(path)):
-                    CopySmall(selection, entry, path, small);
+                case FileKind.Regular when entry.Status.LinkCount == 1 && _own.Contains(Parent(path)):
+                    target.PutFile(path, new CopiedFile(selection.Root, entry.Path, entry.Status.Size), MetadataOf(entry.Status), mayWait: true);
                     break;
                 default:
                     CopyNode(selection, entry.Path, path, entry.Status);
                     break;
             }
         }
-    }
-
-    // Read here, made by threads: of many small files, as source code is, making them is most of the work.
-    private void CopySmall(CopySelection selection, TreeEntry entry, string path, SmallFileWriter small)
-    {
-        FileStatus status = entry.Status;
-        (uint uid, uint gid) = attributes.Owner ?? (status.Uid, status.Gid);
-        var metadata = new EntryMetadata(ModeOf(status.Mode, isDirectory: false), uid, gid, status.Modified,
-            [.. CopiedXattrs(selection, entry.Path).Select(x => KeyValuePair.Create(x.Key, ImmutableArray.Create(x.Value)))]);
-        using SafeFileHandle input = selection.Root.OpenFile(entry.Path);
-        small.Add(path, metadata, (uid, gid), input, (int)status.Size); // also where it is root's: a set-gid directory gives its group
     }
 
     private void CopyFile(CopySelection selection, CopySource source, string path) => CopyNode(selection, source.Path, path, source.Status);
@@ -146,61 +131,35 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
                     target.CreateHardLink(to, first);
                     return;
                 }
-                using (SafeFileHandle input = selection.Root.OpenFile(from, follow: true))
-                using (SafeFileHandle output = target.CreateFile(to, status.Mode))
-                {
-                    FileCopy.Copy(input, output);
-                }
+                target.PutFile(to, new CopiedFile(selection.Root, from, status.Size), MetadataOf(status), mayWait: false);
                 if (status.LinkCount > 1)
                 {
                     _links.TryAdd((status.Device, status.Inode), to);
                 }
                 break;
             case FileKind.SymbolicLink:
-                target.CreateSymbolicLink(to, selection.Root.ReadLink(from));
+                target.PutNode(to, status, selection.Root.ReadLink(from), MetadataOf(status));
                 break;
             default:
-                target.CreateNode(to, status.Kind, status.Mode, status.DeviceMajor, status.DeviceMinor);
+                target.PutNode(to, status, null, MetadataOf(status) with { Xattrs = CopiedFile.Kept(selection.Root.GetXattrs(from)) });
                 break;
         }
-        Dress(selection, from, to, status);
     }
 
+    // A directory's time is set last: what is put into it changes it.
     private void Dress(CopySelection selection, string from, string to, FileStatus status)
     {
-        SetAttributes(to, status.Kind, status.Mode, (status.Uid, status.Gid), status.Modified);
-        if (status.Kind != FileKind.SymbolicLink)
-        {
-            foreach ((string name, byte[] value) in CopiedXattrs(selection, from))
-            {
-                target.SetXattr(to, name, value);
-            }
-        }
+        target.Dress(to, MetadataOf(status) with { Xattrs = CopiedFile.Kept(selection.Root.GetXattrs(from)) });
+        _directoryTimes[to] = status.Modified;
     }
 
-    // Capabilities belong to the file; labels and ACLs of the build machine do not.
-    private static IEnumerable<KeyValuePair<string, byte[]>> CopiedXattrs(CopySelection selection, string from)
-        => selection.Root.GetXattrs(from).Where(x => x.Key == "security.capability" || x.Key.StartsWith("user.", StringComparison.Ordinal));
+    private EntryMetadata MetadataOf(in FileStatus status)
+    {
+        (uint uid, uint gid) = attributes.Owner ?? (status.Uid, status.Gid);
+        return new EntryMetadata(ModeOf(status.Mode, status.Kind == FileKind.Directory), uid, gid, status.Modified);
+    }
 
     private int ModeOf(int mode, bool isDirectory) => attributes.Mode is null ? mode : ModeExpression.Apply(attributes.Mode, mode, isDirectory);
-
-    private void SetAttributes(string path, FileKind kind, int mode, (uint Uid, uint Gid) owner, FileTime modified)
-    {
-        (uint uid, uint gid) = attributes.Owner ?? owner;
-        target.SetOwner(path, uid, gid);
-        if (kind != FileKind.SymbolicLink)
-        {
-            target.SetMode(path, ModeOf(mode, kind == FileKind.Directory));
-        }
-        if (kind == FileKind.Directory)
-        {
-            _directoryTimes[path] = modified; // set last: what is put into it changes it
-        }
-        else
-        {
-            target.SetTimes(path, modified);
-        }
-    }
 
     private void EnsureParent(string path) => EnsureDirectory(Parent(path));
 
@@ -219,7 +178,8 @@ internal sealed class FileCopier(RootedDirectory target, CopyAttributes attribut
         switch (target.TryGetStatus(path, follow: true))
         {
             case { Kind: FileKind.Directory } status:
-                _directoryTimes.TryAdd(path, status.Modified);
+                // By its own name: a link on the way (/bin in many images) is not what changes.
+                _directoryTimes.TryAdd(ResolveFile(path), status.Modified);
                 return false;
             case not null:
                 throw new StrataException(ErrorKind.Invalid, $"cannot make directory /{path}: something else is there");

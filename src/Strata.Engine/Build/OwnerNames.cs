@@ -1,17 +1,16 @@
 using Strata.Containers;
-using Strata.Linux;
 
 namespace Strata.Build;
 
 /// <summary>The value of <c>--chown</c>: <c>user[:group]</c>, names by the image's own files; a user alone gives the group of the same number or name.</summary>
 internal static class OwnerNames
 {
-    internal static (uint Uid, uint Gid) Resolve(RootedDirectory root, string owner)
+    internal static (uint Uid, uint Gid) Resolve(ICopyTarget target, string owner)
     {
         try
         {
             // Docker: --chown=bin is bin:bin, --chown=55 is 55:55; not the user's login group.
-            ResolvedUser user = UserLookup.Resolve(owner.Contains(':', StringComparison.Ordinal) ? owner : $"{owner}:{owner}", root);
+            ResolvedUser user = target.ResolveUser(owner.Contains(':', StringComparison.Ordinal) ? owner : $"{owner}:{owner}");
             return (user.Uid, user.Gid);
         }
         catch (StrataException e)

@@ -126,7 +126,8 @@ internal sealed class RunMounts(RunStep step, StepResult[] inputs, BuildEnvironm
         {
             using RootedDirectory target = RootedDirectory.Open(folder);
             CopySelection selection = Find(mount, new TreeWalker(root, null));
-            new FileCopier(target, new CopyAttributes(null, null), default).Copy(selection, "data/", parents: false, cancellationToken);
+            using var place = new DirectoryCopyTarget(target);
+            new FileCopier(place, new CopyAttributes(null, null), default).Copy(selection, "data/", parents: false, cancellationToken);
         });
     }
 
@@ -139,7 +140,8 @@ internal sealed class RunMounts(RunStep step, StepResult[] inputs, BuildEnvironm
         CopySelection selection = _context[mount];
         using (RootedDirectory target = RootedDirectory.Open(folder))
         {
-            new FileCopier(target, new CopyAttributes((0, 0), null), default).Copy(selection, "content", parents: false, cancellationToken);
+            using var place = new DirectoryCopyTarget(target);
+            new FileCopier(place, new CopyAttributes((0, 0), null), default).Copy(selection, "content", parents: false, cancellationToken);
         }
         Add(mount, "bind", Path.Combine(folder, "content"), ["rbind", mount.Options.ReadOnly ? "ro" : "rw", "nosuid", "nodev"], selection.Sources[0].IsDirectory);
     }

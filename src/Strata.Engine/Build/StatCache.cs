@@ -26,17 +26,17 @@ internal sealed class StatCache
 
     private readonly string? _path;
     private readonly TimeProvider _time;
-    private readonly byte[] _entries;
+    private readonly ArraySegment<byte> _entries;
     private readonly BitArray _seen;
     private readonly Dictionary<(ulong Device, ulong Inode), int> _new = []; // to its number in the blocks
     private readonly List<byte[]> _blocks = [];
     private readonly List<bool> _ripe = [];
     private readonly Lock _lock = new();
 
-    private StatCache(string? path, TimeProvider time, byte[] entries) => (_path, _time, _entries, _seen) = (path, time, entries, new BitArray(entries.Length / EntryBytes));
+    private StatCache(string? path, TimeProvider time, ArraySegment<byte> entries) => (_path, _time, _entries, _seen) = (path, time, entries, new BitArray(entries.Count / EntryBytes));
 
     /// <summary>One that remembers nothing: for files that are not the same ones next time.</summary>
-    internal static StatCache CreateEmpty(TimeProvider time) => new(null, time, []);
+    internal static StatCache CreateEmpty(TimeProvider time) => new(null, time, ArraySegment<byte>.Empty);
 
     /// <summary>That of a folder. What is damaged counts as nothing.</summary>
     internal static StatCache Open(StoreLayout layout, RootedDirectory folder, TimeProvider time)
@@ -46,7 +46,7 @@ internal sealed class StatCache
         byte[]? bytes = FileSystems.TryRead(path, MaxBytes);
         bool isWhole = bytes is not null && bytes.Length >= MagicBytes + DigestBytes && (bytes.Length - MagicBytes - DigestBytes) % EntryBytes == 0 && bytes.AsSpan().StartsWith(Magic)
             && SHA256.HashData(bytes.AsSpan(0, bytes.Length - DigestBytes)).AsSpan().SequenceEqual(bytes.AsSpan(bytes.Length - DigestBytes));
-        return new StatCache(path, time, isWhole ? bytes![MagicBytes..^DigestBytes] : []);
+        return new StatCache(path, time, isWhole ? new ArraySegment<byte>(bytes!, MagicBytes, bytes!.Length - MagicBytes - DigestBytes) : ArraySegment<byte>.Empty);
     }
 
     /// <summary>The digest of a file that has this status, where it is known.</summary>
@@ -129,7 +129,7 @@ internal sealed class StatCache
 
     private int Find(ulong device, ulong inode)
     {
-        int low = 0, high = (_entries.Length / EntryBytes) - 1;
+        int low = 0, high = (_entries.Count / EntryBytes) - 1;
         while (low <= high)
         {
             int middle = (low + high) >> 1, order = Compare(_entries.AsSpan(middle * EntryBytes), (device, inode));

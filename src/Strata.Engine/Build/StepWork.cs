@@ -26,6 +26,16 @@ internal interface IStepWork : IAsyncDisposable
     DateTimeOffset? TimeOf(TimeProvider clock);
 }
 
+/// <summary>What is known before it is done: what it makes can be written as a layer, without a file system to write to.</summary>
+internal interface ILayerWork : IStepWork
+{
+    /// <summary>Whether that holds for this one. Asked after <see cref="IStepWork.PrepareAsync"/>.</summary>
+    bool IsPlanned { get; }
+
+    /// <summary>Writes the layer; false where nothing is in it.</summary>
+    bool WriteLayer(LayerStack below, Stream tar, FileTime? clamp, CancellationToken cancellationToken);
+}
+
 /// <summary>From a step to its work: the arm that a new kind of step needs.</summary>
 internal static class StepWork
 {
@@ -33,47 +43,12 @@ internal static class StepWork
     {
         RunStep run => new RunWork(run, inputs, environment, settings, progress),
         CopyStep copy => new CopyWork(copy, inputs, environment, settings),
-        DirectoryStep directory => new DirectoryWork(directory, environment, settings),
+        DirectoryStep directory => new DirectoryWork(directory, settings),
         _ => throw new UnreachableException(step.GetType().Name),
     };
 
-    /// <summary>
-    /// Mounts snapshots for the length of an action, in a mount namespace of its own: whatever happens, no mount stays.
-    /// The first is what is changed; the second, where there is one, is read.
-    /// </summary>
-    internal static void WithMounted(BuildEnvironment environment, ActiveSnapshot target, CommittedSnapshot? source, Action<RootedDirectory, RootedDirectory?> action)
-    {
-        string place = environment.Content.Layout.NewIngestPath("mount");
-        string targetPath = Path.Combine(place, "target"), sourcePath = Path.Combine(place, "source");
-        Directory.CreateDirectory(targetPath);
-        Directory.CreateDirectory(sourcePath);
-        try
-        {
-            Mounts.RunInPrivateNamespace(() =>
-            {
-                MountAll(environment.Snapshots.GetMounts(target, targetPath));
-                using RootedDirectory targetRoot = RootedDirectory.Open(targetPath);
-                if (source is null)
-                {
-                    action(targetRoot, null);
-                }
-                else
-                {
-                    MountAll(environment.Snapshots.GetMounts(source, sourcePath));
-                    using RootedDirectory sourceRoot = RootedDirectory.Open(sourcePath);
-                    action(targetRoot, sourceRoot);
-                }
-                return true;
-            });
-        }
-        finally
-        {
-            FileSystems.RemoveTree(place);
-        }
-    }
-
-    /// <summary>The same for a snapshot that is only read.</summary>
-    internal static void WithMounted(BuildEnvironment environment, CommittedSnapshot source, Action<RootedDirectory> action)
+    /// <summary>Mounts a snapshot for the length of an action, in a mount namespace of its own: whatever happens, no mount stays. A committed one is only read.</summary>
+    internal static void WithMounted(BuildEnvironment environment, Snapshot snapshot, Action<RootedDirectory> action)
     {
         string place = environment.Content.Layout.NewIngestPath("mount");
         Directory.CreateDirectory(place);
@@ -81,7 +56,10 @@ internal static class StepWork
         {
             Mounts.RunInPrivateNamespace(() =>
             {
-                MountAll(environment.Snapshots.GetMounts(source, place));
+                foreach (MountSpec mount in environment.Snapshots.GetMounts(snapshot, place))
+                {
+                    Mounts.Mount(mount);
+                }
                 using RootedDirectory root = RootedDirectory.Open(place);
                 action(root);
                 return true;
@@ -92,37 +70,31 @@ internal static class StepWork
             FileSystems.RemoveTree(place);
         }
     }
-
-    private static void MountAll(IReadOnlyList<MountSpec> mounts)
-    {
-        foreach (MountSpec mount in mounts)
-        {
-            Mounts.Mount(mount);
-        }
-    }
 }
 
 /// <summary>WORKDIR: the directory is there, made where it was not.</summary>
-internal sealed class DirectoryWork(DirectoryStep step, BuildEnvironment environment, BuildSettings settings) : IStepWork
+internal sealed class DirectoryWork(DirectoryStep step, BuildSettings settings) : ILayerWork
 {
+    public bool IsPlanned => true;
+
     public ValueTask<IReadOnlyList<MountPoint>> PrepareAsync(CancellationToken cancellationToken) => ValueTask.FromResult<IReadOnlyList<MountPoint>>([]);
 
     public ValueTask<Digest?> HashInputsAsync(CancellationToken cancellationToken) => ValueTask.FromResult<Digest?>(null);
 
     public DateTimeOffset? TimeOf(TimeProvider clock) => null;
 
-    public ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken)
+    public bool WriteLayer(LayerStack below, Stream tar, FileTime? clamp, CancellationToken cancellationToken)
     {
-        StepWork.WithMounted(environment, snapshot, null, (target, _) =>
+        using var plan = new LayerPlan(below);
+        if (plan.TryGetStatus(step.Path, follow: true) is { Kind: FileKind.Directory })
         {
-            if (target.TryGetStatus(step.Path, follow: true) is { Kind: FileKind.Directory })
-            {
-                return;
-            }
-            new FileCopier(target, new CopyAttributes(null, null), settings.TimeOfMade(default)).MakeDirectory(step.Path);
-        });
-        return ValueTask.CompletedTask;
+            return false;
+        }
+        new FileCopier(plan, new CopyAttributes(null, null), settings.TimeOfMade(default)).MakeDirectory(step.Path);
+        return plan.Write(tar, clamp, cancellationToken);
     }
+
+    public ValueTask RunAsync(ActiveSnapshot snapshot, CancellationToken cancellationToken) => throw new UnreachableException();
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

@@ -15,11 +15,7 @@ internal static class Bundle
     {
         string root = Path.Combine(bundle, "rootfs");
         MountAt(snapshots, snapshot, root);
-        if (HostCgroups.IsHybrid)
-        {
-            // crun refuses a v2 tree beside v1 trees. It is gone for this namespace only, and the controllers are all in v1 then.
-            Mounts.Unmount(HostCgroups.Unified, detach: true);
-        }
+        HostCgroups.HideHybrid();
         return root;
     }
 

@@ -59,7 +59,7 @@ public sealed partial class Conmon
                 Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle> { [3] = syncWrite, [4] = startRead, [5] = attachWrite },
                 NewSession = true,
             });
-            return new ConmonExec(new ConmonProcess(process, syncRead), startWrite, attachRead);
+            return new ConmonExec(new ConmonProcess(process, syncRead, startWrite), attachRead);
         }
     }
 
@@ -75,24 +75,25 @@ public sealed partial class Conmon
     }
 
     // What starts a .NET program that is not published as one file finds its runtime by this.
-    private static List<string> WithRuntimeOfOurs()
+    private static List<string> WithRuntimeOfOurs(bool isNeeded)
     {
         List<string> environment = [.. s_environment];
-        if (Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root)
+        if (isNeeded && Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root)
         {
             environment.Add("DOTNET_ROOT=" + root);
+        }
+        if (UserNamespace.Assignment is { } inside)
+        {
+            environment.Add(inside);
         }
         return environment;
     }
 }
 
 /// <summary>A conmon for a further process, and the pipes that hold it back.</summary>
-internal sealed class ConmonExec(ConmonProcess monitor, SafeFileHandle start, SafeFileHandle attach) : IDisposable
+internal sealed class ConmonExec(ConmonProcess monitor, SafeFileHandle attach) : IDisposable
 {
     public ConmonProcess Monitor { get; } = monitor;
-
-    /// <summary>Lets it begin, or go on.</summary>
-    public void Go() => Files.Write(start, "0\n"u8, "(start pipe)");
 
     /// <summary>Waits until its socket can be connected to. False: it has ended before.</summary>
     public async ValueTask<bool> WaitForSocketAsync(CancellationToken cancellationToken)
@@ -102,9 +103,5 @@ internal sealed class ConmonExec(ConmonProcess monitor, SafeFileHandle start, Sa
         return await stream.ReadAsync(buffer, cancellationToken).ConfigureAwait(false) > 0;
     }
 
-    public void Dispose()
-    {
-        start.Dispose();
-        attach.Dispose();
-    }
+    public void Dispose() => attach.Dispose();
 }

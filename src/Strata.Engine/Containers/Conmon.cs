@@ -1,7 +1,7 @@
 using System.Globalization;
-using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 using Strata.Linux;
+using Strata.Oci;
 
 namespace Strata.Containers;
 
@@ -9,6 +9,7 @@ namespace Strata.Containers;
 /// Starts a container under conmon: a small process that outlives us, holds the container's streams, logs them, lets clients attach, and writes
 /// down the exit code. What we say to it and it to us (conmon.8 is silent about most):
 /// <code>
+/// environment _OCI_STARTPIPE=4     it begins when something comes there
 /// environment _OCI_SYNCPIPE=3      it writes one line of JSON there: {"pid": PID} or {"pid": -1, "message": "what the runtime said"}
 /// BUNDLE/attach                    SOCK_SEQPACKET. From it: a byte (2 output, 3 error output), then data. To it: plain input; shutdown ends the input
 /// BUNDLE/ctl                       FIFO: "1 ROWS COLUMNS\n" resizes the terminal
@@ -17,7 +18,7 @@ namespace Strata.Containers;
 /// </summary>
 public sealed partial class Conmon
 {
-    private const int FirstHeld = 4; // behind the pipe of _OCI_SYNCPIPE
+    private const int FirstHeld = 5; // behind the pipes of _OCI_SYNCPIPE and _OCI_STARTPIPE
 
     private readonly string _binary;
     private string? _program;
@@ -37,6 +38,7 @@ public sealed partial class Conmon
 
     /// <summary>The name of the file with the exit code, in the persistent directory.</summary>
     internal const string ExitFile = "exit";
+    private const int ExitFileLimit = 64;
 
     /// <summary>Resizes the terminal of a running container.</summary>
     internal static void Resize(string bundle, int rows, int columns)
@@ -46,8 +48,8 @@ public sealed partial class Conmon
     }
 
     /// <summary>
-    /// Starts conmon for a bundle whose config.json is written. Called inside a private mount namespace, which conmon and the container then hold.
-    /// It keeps the descriptors it is given open as long as it lives; the container gets none of them.
+    /// Starts conmon for a bundle, whose config.json is written before <see cref="ConmonProcess.Go"/>: it loads its libraries meanwhile. Called inside a
+    /// private mount namespace, which conmon and the container then hold; what is mounted there until it goes is mounted for both. It keeps the descriptors it is given open as long as it lives; the container gets none of them.
     /// </summary>
     internal ConmonProcess Start(OciRuntime runtime, ConmonStart start)
     {
@@ -66,19 +68,31 @@ public sealed partial class Conmon
             AddExitCommand(arguments, command);
         }
         (SafeFileHandle read, SafeFileHandle write) = Pipes.Create();
+        (SafeFileHandle startRead, SafeFileHandle startWrite) = Pipes.Create();
         using (write)
+        using (startRead)
         {
             ChildProcess process = ChildProcess.Start(new ChildStart
             {
                 Program = Program,
                 Arguments = arguments,
-                Environment = start.ExitCommand is null ? s_environment : WithRuntimeOfOurs(),
+                Environment = [.. WithRuntimeOfOurs(start.ExitCommand is not null), "_OCI_STARTPIPE=4"],
                 WorkingDirectory = start.Bundle,
-                Descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle>(start.Held.Select((h, i) => KeyValuePair.Create(FirstHeld + i, h))) { [3] = write },
+                Descriptors = Descriptors(write, startRead, start.Held),
                 NewSession = true,
             });
-            return new ConmonProcess(process, read);
+            return new ConmonProcess(process, read, startWrite);
         }
+    }
+
+    private static Dictionary<int, System.Runtime.InteropServices.SafeHandle> Descriptors(SafeFileHandle sync, SafeFileHandle start, IReadOnlyList<System.Runtime.InteropServices.SafeHandle> held)
+    {
+        var descriptors = new Dictionary<int, System.Runtime.InteropServices.SafeHandle> { [3] = sync, [4] = start };
+        for (int i = 0; i < held.Count; i++)
+        {
+            descriptors[FirstHeld + i] = held[i];
+        }
+        return descriptors;
     }
 
     private static readonly string[] s_environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "_OCI_SYNCPIPE=3"];
@@ -110,22 +124,14 @@ public sealed partial class Conmon
     internal static (int Code, DateTimeOffset At)? TryReadExit(string persistent)
     {
         string path = Path.Combine(persistent, ExitFile);
-        try
-        {
-            string text = File.ReadAllText(path);
-            // Conmon truncates and writes in one step each: an empty file is on its way.
-            return int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int code)
-                ? (code, new DateTimeOffset(File.GetLastWriteTimeUtc(path), TimeSpan.Zero)) : null;
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return null;
-        }
+        // Conmon truncates and writes in one step each: an empty file is on its way.
+        return FileSystems.TryRead(path, ExitFileLimit) is { } text && int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int code)
+            ? (code, new DateTimeOffset(File.GetLastWriteTimeUtc(path), TimeSpan.Zero)) : null;
     }
 }
 
 /// <summary>A conmon that we started, and its first words.</summary>
-internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync) : IDisposable
+internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync, SafeFileHandle start) : IDisposable
 {
     private const int LastLooks = 8; // in a row: what it wrote before is in the pipe by then
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(250), s_patience = TimeSpan.FromMinutes(1);
@@ -133,36 +139,49 @@ internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync) :
     /// <summary>The monitor itself. It ends after the container.</summary>
     public ChildProcess Process { get; } = process;
 
+    /// <summary>Lets it begin, or go on.</summary>
+    public void Go() => Files.Write(start, "0\n"u8, "(start pipe)");
+
     /// <summary>Waits until the runtime has created the container; returns the process id of its first process.</summary>
+    /// <remarks>On the calling thread: it takes as long as a program takes to start, and threads and tasks for it would take a part of that again.</remarks>
     /// <exception cref="ContainerStartException">The runtime could not.</exception>
-    public async ValueTask<int> ReadCreatedAsync(string program, CancellationToken cancellationToken)
+    public int ReadCreated(string program, CancellationToken cancellationToken)
     {
-        using StreamReader reader = new(new FileStream(sync, FileAccess.Read, bufferSize: 0));
-        Task<string?> reading = reader.ReadLineAsync(cancellationToken).AsTask();
-        await WaitForWordsAsync(reading, cancellationToken).ConfigureAwait(false);
-        string? line = await reading.ConfigureAwait(false);
+        byte[]? line = ReadWords(cancellationToken);
         if (line is null)
         {
-            int exitCode = await Process.WaitAsync(cancellationToken).ConfigureAwait(false);
-            throw new ContainerStartException(125, string.Create(CultureInfo.InvariantCulture, $"conmon ended with {exitCode} before the container was created"));
+            throw new ContainerStartException(125, string.Create(CultureInfo.InvariantCulture, $"conmon ended with {Process.Wait()} before the container was created"));
         }
-        using JsonDocument words = JsonDocument.Parse(line);
-        int pid = words.RootElement.TryGetProperty("pid", out JsonElement value) || words.RootElement.TryGetProperty("data", out value) ? value.GetInt32() : -1;
-        if (pid > 0)
-        {
-            return pid;
-        }
-        string said = words.RootElement.TryGetProperty("message", out JsonElement message) ? message.GetString() ?? "" : "";
-        throw ContainerStartException.FromRuntime(said, program);
+        JsonFields words = JsonFields.Parse(line);
+        int pid = words.MaybeInt32("pid") ?? words.MaybeInt32("data") ?? -1;
+        return pid > 0 ? pid : throw ContainerStartException.FromRuntime(words.MaybeString("message") ?? "", program);
     }
 
-    // Killed helpers say nothing, and a process that they leave may hold their pipes open: then nobody else would ever end this wait.
-    private async ValueTask WaitForWordsAsync(Task<string?> reading, CancellationToken cancellationToken)
+    // Its first line, or null where there is none. Killed helpers say nothing, and a process that they leave may hold their pipes open: then nobody else
+    // would ever end this wait.
+    private byte[]? ReadWords(CancellationToken cancellationToken)
     {
-        int looks = 0;
-        for (TimeSpan waited = TimeSpan.Zero; await Task.WhenAny(reading, Task.Delay(s_look, cancellationToken)).ConfigureAwait(false) != reading; waited += s_look)
+        byte[] buffer = new byte[4096];
+        int length = 0, looks = 0;
+        for (TimeSpan waited = TimeSpan.Zero; ;)
         {
+            if (Pipes.WaitReadable(sync, s_look))
+            {
+                if (length == buffer.Length)
+                {
+                    Array.Resize(ref buffer, length * 2);
+                }
+                int read = Pipes.Read(sync, buffer.AsSpan(length));
+                int end = Array.IndexOf(buffer, (byte)'\n', length, read);
+                length += read;
+                if (end >= 0 || read == 0)
+                {
+                    return end >= 0 ? buffer[..end] : length > 0 ? buffer[..length] : null;
+                }
+                continue;
+            }
             cancellationToken.ThrowIfCancellationRequested();
+            waited += s_look;
             bool hasEnded = LiveProcess.TryGetStart(Process.Id) is null;
             looks = hasEnded || HasLostRuntime() ? looks + 1 : 0;
             if (looks == LastLooks || waited > s_patience)
@@ -197,6 +216,7 @@ internal sealed class ConmonProcess(ChildProcess process, SafeFileHandle sync) :
 
     public void Dispose()
     {
+        start.Dispose();
         sync.Dispose();
         Process.Dispose();
     }

@@ -13,6 +13,7 @@ internal static partial class ContainerFields
         StopTimeout = o.MaybeInt32("stopTimeout"),
         DetachKeys = o.MaybeString("detachKeys"),
         Groups = o.MaybeStrings("groups") ?? [],
+        StorageBytes = o.MaybeInt64("storageBytes"),
         Annotations = o.MaybeMap("annotations") ?? ImmutableSortedDictionary<string, string>.Empty,
     };
 
@@ -30,6 +31,7 @@ internal static partial class ContainerFields
         }
         writer.Field("stopTimeout", life.StopTimeout);
         writer.Field("detachKeys", life.DetachKeys);
+        writer.Field("storageBytes", life.StorageBytes);
         if (!life.Groups.IsEmpty)
         {
             writer.Field("groups", life.Groups);

@@ -81,6 +81,8 @@ public sealed record LifeOptions
     public string? DetachKeys { get; init; }
     /// <summary>Other groups of its first process, names of the image or numbers.</summary>
     public ImmutableArray<string> Groups { get; init; } = [];
+    /// <summary>How much it can write into its own layer, in bytes; no limit where null.</summary>
+    public long? StorageBytes { get; init; }
     /// <summary>Annotations of the runtime spec.</summary>
     public ImmutableSortedDictionary<string, string> Annotations { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 }

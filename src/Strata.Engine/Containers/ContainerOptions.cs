@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Strata.Containers.Networks;
+using Strata.Linux;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -84,7 +85,7 @@ internal static class ContainerPlan
             StopSignal = Signals.Parse(options.StopSignal ?? config.StopSignal ?? "SIGTERM"),
             Mounts = Mounts(options, config),
             Config = Merge(options, config),
-            Isolation = options.Isolation,
+            Isolation = UserNamespace.Current is null ? options.Isolation : UserLimits.Check(options.Isolation),
             Networking = NetworkPlan.Resolve(options, config),
             Life = options.Life,
         };

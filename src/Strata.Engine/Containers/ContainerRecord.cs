@@ -115,6 +115,10 @@ public sealed record ContainerState(ContainerStatus Status)
     public DateTimeOffset? StartedAt { get; init; }
     /// <summary>Whether its processes are held where they are.</summary>
     public bool IsPaused { get; init; }
+    /// <summary>Whether the kernel killed something in it for want of memory.</summary>
+    public bool OomKilled { get; init; }
+    /// <summary>Whether it is over and will be started again by itself.</summary>
+    public bool IsRestarting { get; init; }
     /// <summary>The last end, where it is known.</summary>
     public DateTimeOffset? FinishedAt { get; init; }
 }

@@ -32,7 +32,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         try
         {
             monitor = Mounts.RunInPrivateNamespace(() => StartMonitor(record, snapshot, bundle, streams, network, atEnd));
-            int pid = await monitor.ReadCreatedAsync(record.Arguments[0], cancellationToken).ConfigureAwait(false);
+            int pid = monitor.ReadCreated(record.Arguments[0], cancellationToken);
             await network.Ready.ConfigureAwait(false);
             if (streams is not null)
             {
@@ -78,39 +78,10 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         store.ForgetRun(record.Id);
     }
 
+    // The monitor is started first: it loads its libraries on one processor while its container's files are mounted and written down by the other.
     private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams, StartingNetwork network, IReadOnlyList<string>? atEnd)
     {
-        string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
-        using (RootedDirectory root = RootedDirectory.Open(rootPath))
-        {
-            Bundle.CheckMountPoints(root);
-            ResolvedUser user = UserLookup.Resolve(record.User, root);
-            if (!record.Life.Groups.IsEmpty)
-            {
-                user = UserLookup.AddGroups(user, record.Life.Groups, root);
-            }
-            string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, record.WorkingDirectory);
-            foreach (ContainerMount mount in record.Mounts.Where(m => m.Kind == ContainerMountKind.Volume))
-            {
-                volumes.Create(new VolumeRecord(mount.Source, time.GetUtcNow()) { Labels = mount.VolumeLabels, Options = mount.VolumeOptions });
-                if (mount.CopyUp)
-                {
-                    volumes.CopyUp(mount.Source, root, mount.Target);
-                }
-            }
-            ImmutableArray<string> arguments = record.Life.Init ? InitProcess.Wrap(record.Arguments) : record.Arguments;
-            ImmutableArray<SpecMount> files = network.FilesOf is { } other ? ContainerFiles.Share(bundle, record.Hostname, runtime.Layout.Bundle(other)) : ContainerFiles.Write(bundle, record.Hostname, network.Hosts, network.Resolv);
-            ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes)), .. record.Life.Init ? InitProcess.Mounts() : []];
-            var process = new ProcessSpec(arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
-            {
-                Terminal = record.Terminal,
-                TerminalSize = streams?.TerminalSize,
-            };
-            IsolationOptions isolation = (JoinsOthers(record.Isolation) ? NamespacePaths.Resolve(record.Isolation, store) : record.Isolation) with { NetworkPath = network.NamespacePath };
-            RuntimeSpecDocument spec = RuntimeSpec.Create(rootPath, record.Hostname, process, isolation, mounts, record.Cgroup, HostCgroups.Read());
-            Bundle.WriteSpec(bundle, record.Life.Annotations.IsEmpty ? spec : spec with { Annotations = record.Life.Annotations.SetItems(spec.Annotations ?? record.Life.Annotations) });
-        }
-        return conmon.Start(runtime, new ConmonStart(record.Id, bundle, store.DirectoryOf(record.Id))
+        ConmonProcess monitor = conmon.Start(runtime, new ConmonStart(record.Id, bundle, store.DirectoryOf(record.Id))
         {
             LogFile = store.LogOf(record.Id),
             Terminal = record.Terminal,
@@ -119,5 +90,53 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
             ExitCommand = atEnd,
             Held = network.Ports?.Handles ?? [],
         });
+        try
+        {
+            MakeBundle(record, snapshot, bundle, streams?.TerminalSize, network);
+            monitor.Go();
+            return monitor;
+        }
+        catch
+        {
+            monitor.KillAll();
+            monitor.Process.Wait();
+            monitor.Dispose();
+            throw;
+        }
+    }
+
+    private void MakeBundle(ContainerRecord record, ActiveSnapshot snapshot, string bundle, (int Rows, int Columns)? terminalSize, StartingNetwork network)
+    {
+        string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
+        using RootedDirectory root = RootedDirectory.Open(rootPath);
+        Bundle.CheckMountPoints(root);
+        ResolvedUser user = UserLookup.Resolve(record.User, root);
+        if (!record.Life.Groups.IsEmpty)
+        {
+            user = UserLookup.AddGroups(user, record.Life.Groups, root);
+        }
+        string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, record.WorkingDirectory);
+        foreach (ContainerMount mount in record.Mounts)
+        {
+            if (mount.Kind == ContainerMountKind.Volume)
+            {
+                volumes.Create(new VolumeRecord(mount.Source, time.GetUtcNow()) { Labels = mount.VolumeLabels, Options = mount.VolumeOptions });
+                if (mount.CopyUp)
+                {
+                    volumes.CopyUp(mount.Source, root, mount.Target);
+                }
+            }
+        }
+        ImmutableArray<string> arguments = record.Life.Init ? InitProcess.Wrap(record.Arguments) : record.Arguments;
+        ImmutableArray<SpecMount> files = network.FilesOf is { } other ? ContainerFiles.Share(bundle, record.Hostname, runtime.Layout.Bundle(other)) : ContainerFiles.Write(bundle, record.Hostname, network.Hosts, network.Resolv);
+        ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes)), .. record.Life.Init ? InitProcess.Mounts() : []];
+        var process = new ProcessSpec(arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
+        {
+            Terminal = record.Terminal,
+            TerminalSize = terminalSize,
+        };
+        IsolationOptions isolation = (JoinsOthers(record.Isolation) ? NamespacePaths.Resolve(record.Isolation, store) : record.Isolation) with { NetworkPath = network.NamespacePath };
+        RuntimeSpecDocument spec = RuntimeSpec.Create(rootPath, record.Hostname, process, isolation, mounts, record.Cgroup, HostCgroups.Read());
+        Bundle.WriteSpec(bundle, record.Life.Annotations.IsEmpty ? spec : spec with { Annotations = record.Life.Annotations.SetItems(spec.Annotations ?? record.Life.Annotations) });
     }
 }

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Net.Sockets;
+using Strata.Linux;
 
 namespace Strata.Containers;
 
@@ -144,7 +146,11 @@ internal sealed class AttachedStreams : IDisposable
     public static AttachedStreams Connect(string path, ContainerStreams streams)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
-        socket.Connect(new UnixDomainSocketEndPoint(path));
+        // The kernel takes 107 bytes, and a user's runtime directory may be anywhere: the directory is named by its descriptor.
+        using (var folder = RootedDirectory.Open(Path.GetDirectoryName(path)!))
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{folder.Handle.DangerousGetHandle()}/{Path.GetFileName(path)}")));
+        }
         var attached = new AttachedStreams(socket, streams);
         new Thread(attached.PassOutput) { IsBackground = true, Name = "container output" }.Start();
         if (streams.Input is { } input)

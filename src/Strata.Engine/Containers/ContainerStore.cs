@@ -15,6 +15,7 @@ namespace Strata.Containers;
 ///               started.json     who runs it; replaced by each start
 ///               exit             its exit code, by conmon; newer than started.json
 ///               ctr.log          its output
+///               oom              conmon saw the kernel kill something in it for want of memory
 ///               ended            its end was noted in the events
 ///               stopped          somebody stopped it: it is not started again by itself
 ///               restarts         how often it was started again by itself
@@ -25,6 +26,8 @@ namespace Strata.Containers;
 /// </summary>
 public sealed partial class ContainerStore
 {
+    private const string OomFile = "oom";
+
     private readonly StoreLayout _layout;
     private readonly string _names;
 
@@ -205,6 +208,7 @@ public sealed partial class ContainerStore
     {
         File.Delete(Path.Combine(DirectoryOf(id), "started.json"));
         File.Delete(Path.Combine(DirectoryOf(id), Conmon.ExitFile));
+        File.Delete(Path.Combine(DirectoryOf(id), OomFile));
         File.Delete(Path.Combine(DirectoryOf(id), "ended"));
     }
 
@@ -292,7 +296,8 @@ public sealed partial class ContainerStore
         bool alive = thisBoot && LiveProcess.IsSame(start.Pid, start.PidStarted);
         if (Conmon.TryReadExit(directory) is (int code, DateTimeOffset at))
         {
-            return new ContainerState(ContainerStatus.Exited) { ExitCode = code, StartedAt = start.At, FinishedAt = at };
+            bool oom = FileSystems.TryGetStatus(Path.Combine(directory, OomFile)) is not null;
+            return new ContainerState(ContainerStatus.Exited) { ExitCode = code, StartedAt = start.At, FinishedAt = at, OomKilled = oom, IsRestarting = IsRestarting(record, code) };
         }
         if (alive || (thisBoot && LiveProcess.IsSame(start.MonitorPid, start.MonitorStarted)))
         {
@@ -300,6 +305,10 @@ public sealed partial class ContainerStore
         }
         return new ContainerState(ContainerStatus.Exited) { StartedAt = start.At };
     }
+
+    // Whoever starts it again is about: he waits for its next start, or is on his way to it.
+    private bool IsRestarting(ContainerRecord record, int exitCode)
+        => record.Life.Restart.Kind != RestartKind.No && record.Life.Restart.Wants(exitCode, ReadRestarts(record.Id)) && !IsMarkedStopped(record.Id) && IsWatched(record.Id);
 
     /// <summary>Who runs it, or ran it last; null where it was never started.</summary>
     internal ContainerStart? ReadStart(string id)

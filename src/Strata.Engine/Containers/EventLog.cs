@@ -125,13 +125,18 @@ public sealed partial class ContainerStore
     /// <summary>Notes a container's end, once for each start whoever sees it.</summary>
     internal void NoteEnd(ContainerRecord record, int? exitCode)
     {
+        string mark = Path.Combine(DirectoryOf(record.Id), "ended");
+        if (FileSystems.TryGetStatus(mark) is not null)
+        {
+            return;
+        }
         try
         {
-            using FileStream first = new(Path.Combine(DirectoryOf(record.Id), "ended"), FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
+            using FileStream first = new(mark, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
         }
         catch (IOException)
         {
-            return; // noted already, or all of it is gone
+            return; // another has just noted it, or all of it is gone
         }
         Note("die", record, exitCode);
     }

@@ -39,13 +39,13 @@ internal sealed class ExecRunner(OciRuntime runtime, Conmon conmon, TimeProvider
             // A process that nobody waits for takes its directory with it when it ends.
             var how = new ConmonStart(record.Id, folder, folder) { Terminal = options.Terminal, Input = streams?.Input is not null, ExitCommand = streams is null ? ["/bin/rm", "-rf", "--", folder] : null };
             exec = Mounts.RunInPrivateNamespace(() => StartConmon(how, processFile, streams is not null));
-            exec.Go();
+            exec.Monitor.Go();
             if (streams is not null && await exec.WaitForSocketAsync(cancellationToken).ConfigureAwait(false))
             {
                 attached = AttachedStreams.Connect(Conmon.AttachSocket(folder), streams);
-                exec.Go();
+                exec.Monitor.Go();
             }
-            int pid = await exec.Monitor.ReadCreatedAsync(options.Arguments[0], cancellationToken).ConfigureAwait(false);
+            int pid = exec.Monitor.ReadCreated(options.Arguments[0], cancellationToken);
             int monitor = exec.Monitor.Process.Id;
             var start = new ContainerStart(container.BootId, monitor, LiveProcess.TryGetStart(monitor) ?? 0, pid, LiveProcess.TryGetStart(pid) ?? 0, time.GetUtcNow());
             return new ContainerSession(record, start, folder, folder, exec.Monitor, attached);
@@ -73,10 +73,7 @@ internal sealed class ExecRunner(OciRuntime runtime, Conmon conmon, TimeProvider
 
     private ConmonExec StartConmon(ConmonStart how, string processFile, bool attach)
     {
-        if (HostCgroups.IsHybrid)
-        {
-            Mounts.Unmount(HostCgroups.Unified, detach: true); // for this namespace: crun refuses to work beside it
-        }
+        HostCgroups.HideHybrid();
         return conmon.StartExec(runtime, how, processFile, attach);
     }
 

@@ -13,17 +13,39 @@ public static partial class HostCgroups
     /// <summary>Whether there is a v2 tree beside v1 trees, which crun refuses to work with.</summary>
     public static bool IsHybrid => File.Exists(Unified + "/cgroup.procs");
 
+    /// <summary>Whether there is one tree, of version 2.</summary>
+    internal static bool IsUnified => File.Exists(Tree + "/cgroup.controllers");
+
     /// <summary>Reads what the machine offers.</summary>
     public static HostLimits Read()
     {
+        bool isRootless = UserNamespace.Current is not null;
         string unified = Tree + "/cgroup.controllers";
-        ImmutableArray<string> controllers = File.Exists(unified)
+        ImmutableArray<string> controllers = isRootless ? [] : File.Exists(unified)
             ? [.. File.ReadAllText(unified).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries), "devices"] // v2 filters devices by BPF, without a controller
             : Directory.Exists(Tree) ? [.. Directory.EnumerateDirectories(Tree).Select(d => Path.GetFileName(d))] : [];
         const string processors = "/sys/devices/system/cpu";
         ImmutableArray<string> throttle = !Directory.Exists(processors) ? [] :
             [.. Directory.EnumerateDirectories(processors, "cpu*").Select(d => d + "/thermal_throttle").Where(Directory.Exists).Order(StringComparer.Ordinal)];
-        return new HostLimits(Host.OpenFileLimit.Hard, controllers, OwnCapabilities(), throttle);
+        return new HostLimits(Host.OpenFileLimit.Hard, controllers, OwnCapabilities(), throttle) { IsRootless = isRootless, HasTerminalGroup = UserNamespace.Current?.HasSubordinates != false };
+    }
+
+    /// <summary>Hides a v2 tree beside v1 trees, in this mount namespace: crun refuses to work with both, and all controllers are in v1 then.</summary>
+    internal static void HideHybrid()
+    {
+        if (!IsHybrid)
+        {
+            return;
+        }
+        if (UserNamespace.Current is null)
+        {
+            Mounts.Unmount(Unified, detach: true);
+        }
+        else
+        {
+            // What was mounted before the user had a namespace, the user cannot unmount; something can be mounted over it.
+            Mounts.Mount(new MountSpec("tmpfs", "tmpfs", Tree, ["mode=0755"], MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec));
+        }
     }
 
     // CapPrm of proc_pid_status(5).
@@ -37,25 +59,68 @@ public static partial class HostCgroups
     /// <summary>Kills all that is in a cgroup and removes it from every tree. Nothing there is no error.</summary>
     internal static async ValueTask RemoveAsync(string cgroup, CancellationToken cancellationToken)
     {
-        string[] trees = File.Exists(Tree + "/cgroup.controllers") ? [Tree] : Directory.Exists(Tree) ? Directory.GetDirectories(Tree) : [];
-        foreach (string directory in trees.Select(tree => tree + cgroup).Where(Directory.Exists))
+        const int Attempts = 200, LongestMilliseconds = 10;
+        foreach (string directory in DirectoriesOf(cgroup))
         {
-            for (int attempt = 0; Directory.Exists(directory); attempt++)
+            // EBUSY while something is in it, or its dead are not reaped.
+            for (int attempt = 0; !FileSystems.TryRemoveDirectory(directory); attempt++)
             {
-                foreach (string line in File.ReadLines(directory + "/cgroup.procs"))
+                if (FileSystems.GetSpace(directory).Type == "tmpfs")
                 {
-                    using ProcessHandle? process = ProcessHandle.TryOpen(int.Parse(line, System.Globalization.CultureInfo.InvariantCulture));
-                    process?.Kill(9);
+                    // In a monitor's namespace, where the v2 tree is unmounted, the runtime has made plain files in its place.
+                    FileSystems.RemoveTree(directory);
+                    break;
                 }
-                try
+                if (attempt == Attempts)
                 {
-                    Directory.Delete(directory); // rmdir(2): EBUSY while the dead are not reaped
+                    throw new LinuxException("rmdir", directory, Errno.EBUSY);
                 }
-                catch (IOException) when (attempt < 200)
-                {
-                    await Task.Delay(TimeSpan.FromMilliseconds(10), cancellationToken).ConfigureAwait(false);
-                }
+                Empty(directory);
+                await Task.Delay(Math.Min(1 << Math.Min(attempt, 4), LongestMilliseconds), cancellationToken).ConfigureAwait(false);
             }
+        }
+    }
+
+    private static List<string> DirectoriesOf(string cgroup)
+    {
+        if (File.Exists(Tree + "/cgroup.controllers"))
+        {
+            return [Tree + cgroup];
+        }
+        var directories = new List<string>();
+        foreach (string tree in FileSystems.TryGetNames(Tree) ?? [])
+        {
+            if (FileSystems.TryGetStatus($"{Tree}/{tree}") is { Kind: FileKind.Directory }) // cpu and cpuacct may be links to a tree of both
+            {
+                directories.Add($"{Tree}/{tree}{cgroup}");
+            }
+        }
+        return directories;
+    }
+
+    // A container with a tree of its own (systemd in it) has groups below its group.
+    private static void Empty(string directory)
+    {
+        const int Kill = 9;
+        foreach (string name in FileSystems.TryGetNames(directory) ?? [])
+        {
+            string below = $"{directory}/{name}";
+            if (FileSystems.TryGetStatus(below) is { Kind: FileKind.Directory } && !FileSystems.TryRemoveDirectory(below))
+            {
+                Empty(below);
+            }
+        }
+        try
+        {
+            foreach (string line in File.ReadLines(directory + "/cgroup.procs"))
+            {
+                using ProcessHandle? process = ProcessHandle.TryOpen(int.Parse(line, System.Globalization.CultureInfo.InvariantCulture));
+                process?.Kill(Kill);
+            }
+        }
+        catch (IOException)
+        {
+            // removed by another (ENOENT, ENODEV): the next look tells
         }
     }
 }

@@ -14,12 +14,7 @@ internal static class LiveProcess
     /// <summary>When a process was started, or null where it is gone (or a zombie: it runs nothing any more). Field 22 of proc_pid_stat(5).</summary>
     public static ulong? TryGetStart(int processId)
     {
-        string text;
-        try
-        {
-            text = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/stat"));
-        }
-        catch (IOException) // ENOENT, or ESRCH while reading
+        if (TryReadProc(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/stat")) is not { Length: > 0 } text)
         {
             return null;
         }
@@ -44,18 +39,39 @@ internal static class LiveProcess
         return line is null ? 0 : line[Key.Length..].Split('\t', StringSplitOptions.RemoveEmptyEntries).Length;
     }
 
+    /// <summary>The processes in the process namespace of one, which is its first; itself alone where that cannot be seen.</summary>
+    public static IReadOnlyList<int> BesideInNamespace(int processId)
+    {
+        string? space = NamespaceOf(processId);
+        return space is null || space == NamespaceOf(Environment.ProcessId) ? [processId]
+            : [.. Directory.EnumerateDirectories("/proc").Select(d => Path.GetFileName(d)).Where(n => char.IsAsciiDigit(n[0])).Select(n => int.Parse(n, CultureInfo.InvariantCulture)).Where(id => NamespaceOf(id) == space).Order()];
+
+        static string? NamespaceOf(int id)
+        {
+            try
+            {
+                return new FileInfo(string.Create(CultureInfo.InvariantCulture, $"/proc/{id}/ns/pid")).LinkTarget;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return null; // gone, or another user's
+            }
+        }
+    }
+
     /// <summary>Whether a process has this name (/proc/PID/comm).</summary>
     public static bool IsNamed(int processId, string name) => TryReadProc(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/comm"))?.Trim() == name;
 
     private static string? TryReadProc(string path)
     {
+        const int Limit = 1 << 20;
         try
         {
-            return File.ReadAllText(path);
+            return FileSystems.TryRead(path, Limit) is { } bytes ? System.Text.Encoding.UTF8.GetString(bytes) : null;
         }
-        catch (IOException) // ENOENT, or ESRCH while reading
+        catch (LinuxException e) when (e.Errno is Errno.ESRCH)
         {
-            return null;
+            return null; // it ended while this was read
         }
     }
 

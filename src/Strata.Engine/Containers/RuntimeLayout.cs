@@ -6,7 +6,7 @@ namespace Strata.Containers;
 /// Where running things are: on a tmpfs, so that a reboot forgets them, and apart for each store. Unix sockets have 107 bytes for their path:
 /// the longest one here has 99.
 /// <code>
-/// /run/strata/HASH/            0700; HASH: 16 hex digits of the store root's FNV-1a
+/// /run/strata/HASH/            0700 (a user's: /run/user/UID/strata/HASH, UserPlaces); HASH: 16 hex digits of the store root's FNV-1a
 ///   crun/                      the runtime's own state
 ///   ID/                        bundle of a container: config.json, rootfs/, attach, ctl, pid, conmon.pid, exits/ID, hosts, hostname, resolv.conf
 ///   exec-ID-EXEC/              a further process in a container: process.json, attach, ctl, pid, exits/ID, exit
@@ -21,7 +21,7 @@ public sealed class RuntimeLayout
     public RuntimeLayout(StoreLayout store)
     {
         ArgumentNullException.ThrowIfNull(store);
-        Root = Path.Combine("/run/strata", Hash(store.Root).ToString("x16", System.Globalization.CultureInfo.InvariantCulture));
+        Root = Path.Combine(Linux.UserPlaces.RuntimeRoot, Hash(store.Root).ToString("x16", System.Globalization.CultureInfo.InvariantCulture));
     }
 
     // FNV-1a, 64 bits. It keeps stores apart and nobody out, and spares every command the start of a cryptographic library.

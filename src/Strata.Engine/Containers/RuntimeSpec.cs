@@ -66,7 +66,13 @@ public sealed partial record IsolationOptions
 /// <param name="CgroupControllers">The controllers that a container's cgroup can use.</param>
 /// <param name="Capabilities">This process's own capabilities, as bits: nobody can give what he does not have.</param>
 /// <param name="ThermalThrottle">The directories that tell how hot each processor is, and so what neighbours do.</param>
-public sealed record HostLimits(ulong OpenFilesHard, ImmutableArray<string> CgroupControllers, ulong Capabilities, ImmutableArray<string> ThermalThrottle);
+public sealed record HostLimits(ulong OpenFilesHard, ImmutableArray<string> CgroupControllers, ulong Capabilities, ImmutableArray<string> ThermalThrottle)
+{
+    /// <summary>Whether an ordinary user asks: containers have no cgroup, and what the host alone may mount is bound in its place.</summary>
+    public bool IsRootless { get; init; }
+    /// <summary>Whether there is a group for terminals; a user without subordinate ids has one group, which is 0.</summary>
+    public bool HasTerminalGroup { get; init; } = true;
+}
 
 /// <summary>Makes config.json. Pure: reads nothing but the numbers of the devices it is given, so that the same input gives the same container.</summary>
 public static class RuntimeSpec
@@ -96,8 +102,11 @@ public static class RuntimeSpec
     }
 
     // /dev/null, zero, full, random, urandom, tty, ptmx and the pseudo terminals, console: what every runtime makes by itself.
-    private static readonly ImmutableArray<(string Type, long Major, long? Minor)> s_devices =
-        [("c", 1, 3), ("c", 1, 5), ("c", 1, 7), ("c", 1, 8), ("c", 1, 9), ("c", 5, 0), ("c", 5, 1), ("c", 5, 2), ("c", 136, null)];
+    private static readonly ImmutableArray<SpecDeviceRule> s_devices =
+    [
+        new(true, "c", 1, 3, "rwm"), new(true, "c", 1, 5, "rwm"), new(true, "c", 1, 7, "rwm"), new(true, "c", 1, 8, "rwm"), new(true, "c", 1, 9, "rwm"),
+        new(true, "c", 5, 0, "rwm"), new(true, "c", 5, 1, "rwm"), new(true, "c", 5, 2, "rwm"), new(true, "c", 136, null, "rwm"),
+    ];
 
     // CAP_MKNOD is in the standard set: a node of any device may be made (images carry them), and none but the ones above opened.
     private static readonly ImmutableArray<SpecDeviceRule> s_mayMake = [new(true, "c", null, null, "m"), new(true, "b", null, null, "m")];
@@ -125,7 +134,7 @@ public static class RuntimeSpec
             new SpecRoot(root, isolation.ReadOnlyRoot),
             new SpecLinux(Namespaces(isolation))
             {
-                CgroupsPath = cgroup,
+                CgroupsPath = host.IsRootless ? null : cgroup,
                 Resources = Resources(isolation, host),
                 RootfsPropagation = "private",
                 Sysctl = isolation.Sysctls.IsEmpty ? null : isolation.Sysctls,
@@ -136,7 +145,7 @@ public static class RuntimeSpec
             })
         {
             Hostname = isolation.UtsMode is null ? hostname : null,
-            Mounts = Mounts(isolation, mounts),
+            Mounts = Mounts(isolation, mounts, host),
             Annotations = filter && isolation.SeccompProfile is null && RuntimeInformation.ProcessArchitecture == Architecture.X64
                 ? ImmutableSortedDictionary<string, string>.Empty.Add("run.oci.seccomp_bpf_data", Convert.ToBase64String(SeccompProgram.Compile(capabilities)))
                 : null,
@@ -206,12 +215,16 @@ public static class RuntimeSpec
     private static SpecResources Resources(IsolationOptions isolation, HostLimits host)
     {
         const ulong period = 100_000;
+        if (host.IsRootless)
+        {
+            UserLimits.Check(isolation);
+        }
         return new SpecResources
         {
             Devices = host.CgroupControllers.Contains("devices")
                 ? isolation.Privileged
                     ? [new SpecDeviceRule(true, null, null, null, "rwm")]
-                    : [new SpecDeviceRule(false, null, null, null, "rwm"), .. s_mayMake, .. s_devices.Select(d => new SpecDeviceRule(true, d.Type, d.Major, d.Minor, "rwm")), .. isolation.Devices.IsEmpty ? [] : HostDevices.Rules(isolation.Devices)]
+                    : [new SpecDeviceRule(false, null, null, null, "rwm"), .. s_mayMake, .. s_devices, .. isolation.Devices.IsEmpty ? [] : HostDevices.Rules(isolation.Devices)]
                 : null,
             Pids = isolation.PidsLimit is { } pids && host.CgroupControllers.Contains("pids") ? new SpecPids(pids) : null,
             Memory = isolation.MemoryLimit is null && isolation.MemorySwap is null && isolation.MemoryReservation is null ? null
@@ -222,21 +235,34 @@ public static class RuntimeSpec
         };
     }
 
-    private static ImmutableArray<SpecMount> Mounts(IsolationOptions isolation, IReadOnlyList<SpecMount> additional)
+    private static ImmutableArray<SpecMount> Mounts(IsolationOptions isolation, IReadOnlyList<SpecMount> additional, HostLimits host)
     {
         string readOnly = isolation.Privileged ? "rw" : "ro";
         SpecMount[] standard =
         [
             new("/proc", "proc", "proc", ["nosuid", "noexec", "nodev"]),
             new("/dev", "tmpfs", "tmpfs", ["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"]),
-            new("/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            new("/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", .. host.HasTerminalGroup ? (string[])["gid=5"] : []]),
             new("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", string.Create(System.Globalization.CultureInfo.InvariantCulture, $"size={isolation.SharedMemoryBytes}")]),
             new("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
-            new("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", readOnly]),
-            new("/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", readOnly]),
+            // Who has the host's network without being its root may not mount sysfs, which shows that network: the host's mount is shown in its place.
+            host.IsRootless && isolation.Network == NetworkMode.Host ? new("/sys", "none", "/sys", ["rbind", "nosuid", "noexec", "nodev", "ro"]) : new("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", readOnly]),
+            .. host.IsRootless ? (SpecMount[])[] : [new("/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", readOnly])],
         ];
-        HashSet<string> taken = [.. additional.Select(m => m.Destination)];
+        List<SpecMount> mounts = [.. standard];
         // A mount below another comes after it; the order of equals stays.
-        return [.. standard.Where(m => !taken.Contains(m.Destination)).Concat(additional.OrderBy(m => m.Destination.Count(c => c == '/')))];
+        for (int depth = 0, left = additional.Count; left > 0; depth++)
+        {
+            foreach (SpecMount mount in additional)
+            {
+                if (mount.Destination.AsSpan().Count('/') == depth)
+                {
+                    mounts.RemoveAll(m => m.Destination == mount.Destination && standard.Contains(m));
+                    mounts.Add(mount);
+                    left--;
+                }
+            }
+        }
+        return [.. mounts];
     }
 }

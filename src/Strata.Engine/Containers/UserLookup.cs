@@ -24,7 +24,9 @@ public static partial class UserLookup
     public static ResolvedUser Resolve(string? user, RootedDirectory root)
     {
         ArgumentNullException.ThrowIfNull(root);
-        return Resolve(user, () => TryRead(root, "/etc/passwd"), () => TryRead(root, "/etc/group"));
+        ResolvedUser found = Resolve(user, () => TryRead(root, "/etc/passwd"), () => TryRead(root, "/etc/group"));
+        return UserNamespace.Current?.Explain(found.Uid, found.Gid) is not { } cause ? found
+            : throw new StrataException(ErrorKind.Unsupported, $"user '{user}': {cause}") { Hint = UserNamespace.MoreIds };
     }
 
     internal static ResolvedUser Resolve(string? user, Func<string?> passwd, Func<string?> group)

@@ -93,25 +93,35 @@ public static class StoreCheck
         }
     }
 
+    /// <summary>Hashes a blob. Null where it is whole, and where it is not here: whether somebody misses it is asked of the images.</summary>
+    internal static async ValueTask<string?> FindDamageAsync(ContentStore store, Descriptor blob, CancellationToken cancellationToken)
+    {
+        try
+        {
+            Stream content = await store.OpenAsync(blob, cancellationToken).ConfigureAwait(false);
+            await using (content.ConfigureAwait(false))
+            {
+                await content.CopyToAsync(Stream.Null, 1 << 20, cancellationToken).ConfigureAwait(false);
+            }
+            return null;
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.NotFound)
+        {
+            return null;
+        }
+        catch (Exception e) when (e is StrataException or IOException)
+        {
+            return e.Message;
+        }
+    }
+
     private static async ValueTask HashAllAsync(ContentStore store, bool repair, List<StoreProblem> problems, CancellationToken cancellationToken)
     {
         foreach ((Digest digest, long size) in store.List().ToList())
         {
-            try
+            if (await FindDamageAsync(store, new Descriptor("application/octet-stream", digest, size), cancellationToken).ConfigureAwait(false) is { } damage)
             {
-                Stream blob = await store.OpenAsync(new Descriptor("application/octet-stream", digest, size), cancellationToken).ConfigureAwait(false);
-                await using (blob.ConfigureAwait(false))
-                {
-                    await blob.CopyToAsync(Stream.Null, 1 << 20, cancellationToken).ConfigureAwait(false);
-                }
-            }
-            catch (StrataException e) when (e.Kind == ErrorKind.NotFound)
-            {
-                // collected since it was listed: whether somebody misses it is asked of the images
-            }
-            catch (Exception e) when (e is StrataException or IOException)
-            {
-                problems.Add(new StoreProblem($"blob {digest}", e.Message, repair ? "removed; pull or build the images that need it again" : "strata system check --deep --repair removes it; pull or build the images that need it again"));
+                problems.Add(new StoreProblem($"blob {digest}", damage, repair ? "removed; pull or build the images that need it again" : "strata system check --deep --repair removes it; pull or build the images that need it again"));
                 if (repair)
                 {
                     FileSystems.RemoveTree(store.Layout.Blob(digest));

@@ -15,12 +15,15 @@ namespace Strata.Content;
 /// <param name="Pins"><c>pins</c>: images that do not go by themselves: full names, or digests of manifests.</param>
 public sealed record StoreSettings(long? MaxSize, TimeSpan Keep, ImmutableArray<string> Pins)
 {
-    private const string Hint = "the settings are gc.maxSize (20GB, 20GiB or bytes), gc.keep (72h, 30m) and pins (a list of image names)";
+    private const string Hint = "the settings are gc.maxSize (20GB, 20GiB or bytes), gc.keep (72h, 30m), pins (a list of image names) and snapshotter (overlay, erofs or union)";
 
-    private static readonly string[] s_keys = ["gc", "pins"], s_limitKeys = ["maxSize", "keep"];
+    private static readonly string[] s_keys = ["gc", "pins", "snapshotter"], s_limitKeys = ["maxSize", "keep"];
 
     // Longer is a slip of the keyboard, and a time before the calendar begins.
     private static readonly TimeSpan s_longest = TimeSpan.FromDays(36_500);
+
+    /// <summary><c>snapshotter</c>: who makes new snapshots where no command says it; null: who works here.</summary>
+    public string? Snapshotter { get; init; }
 
     /// <summary>No limit.</summary>
     public static StoreSettings None { get; } = new(null, TimeSpan.Zero, []);
@@ -87,7 +90,7 @@ public sealed record StoreSettings(long? MaxSize, TimeSpan Keep, ImmutableArray<
     }
 
     /// <inheritdoc/>
-    public bool Equals(StoreSettings? other) => other is not null && (MaxSize, Keep) == (other.MaxSize, other.Keep) && Pins.SequenceEqual(other.Pins);
+    public bool Equals(StoreSettings? other) => other is not null && (MaxSize, Keep, Snapshotter) == (other.MaxSize, other.Keep, other.Snapshotter) && Pins.SequenceEqual(other.Pins);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(MaxSize, Keep, Pins.Length);
@@ -98,7 +101,7 @@ public sealed record StoreSettings(long? MaxSize, TimeSpan Keep, ImmutableArray<
         {
             JsonFields root = JsonFields.Parse(json);
             Refuse(root.Others(s_keys), path, "");
-            StoreSettings settings = None with { Pins = root.MaybeStrings("pins") ?? [] };
+            StoreSettings settings = None with { Pins = root.MaybeStrings("pins") ?? [], Snapshotter = root.MaybeString("snapshotter") };
             if (root.MaybeObject("gc") is not { } gc)
             {
                 return settings;
@@ -131,6 +134,7 @@ public sealed record StoreSettings(long? MaxSize, TimeSpan Keep, ImmutableArray<
             writer.Field("keep", settings.Keep > TimeSpan.Zero ? Format(settings.Keep) : null);
             writer.WriteEndObject();
         }
+        writer.Field("snapshotter", settings.Snapshotter);
         writer.Field("pins", settings.Pins.IsEmpty ? null : (ImmutableArray<string>?)settings.Pins);
     }
 }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
 using Strata.Content;
 using Strata.Layers;
 using Strata.Linux;
@@ -10,6 +11,8 @@ namespace Strata.Images;
 /// <summary>Turns what a writable snapshot changed into a layer blob, in one pass: tar, hash of the plain bytes, compression, hash of the blob.</summary>
 public static class LayerCommitter
 {
+    private const int BufferBytes = 1 << 18;
+
     /// <summary>
     /// Writes the changes of <paramref name="snapshot"/> as a layer; null where nothing changed. The snapshot stays as it is: freeze it with
     /// <see cref="ISnapshotter.CommitAsync"/> and the diff ID, or keep writing to it. The caller holds a <see cref="StoreLease"/>.
@@ -60,6 +63,66 @@ public static class LayerCommitter
         }
     }
 
+    /// <summary>
+    /// Stores the tar that <paramref name="write"/> writes as a layer, and has it applied by <paramref name="apply"/>, which gets its diff ID and the tar in a file that
+    /// may be taken; null where there is none. The bytes are made once, hashed on one thread and compressed on another, and applied while the compression goes on.
+    /// </summary>
+    internal static async ValueTask<(CommittedLayer Layer, T Applied)?> WriteAsync<T>(ContentStore content, Func<Stream, bool> write, Func<Digest, string, ValueTask<T>> apply, CompressionKind compression, CancellationToken cancellationToken)
+        where T : class
+    {
+        string path = content.Layout.NewIngestPath("layer");
+        BlobWriter blob = content.CreateWriter();
+        await using (blob.ConfigureAwait(false))
+        {
+            try
+            {
+                using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+                Stream compressor = Compression.OpenCompressor(blob, compression);
+                await using (compressor.ConfigureAwait(false))
+                {
+                    using WriteBehind compressing = new(compressor), hashing = new(new HashingStream(Stream.Null, hash));
+                    if (!WritePlain(path, write, hashing, compressing))
+                    {
+                        return null;
+                    }
+                    var diffId = Digest.FromSha256(hash.GetHashAndReset());
+                    Task<T> applied = Task.Run(() => apply(diffId, path).AsTask(), CancellationToken.None);
+                    try
+                    {
+                        compressing.Complete();
+                        await compressor.DisposeAsync().ConfigureAwait(false); // the end of what is compressed; disposing once more does nothing
+                        Descriptor layer = await blob.CommitAsync(MediaTypeOf(compression), expected: null, cancellationToken).ConfigureAwait(false);
+                        return (new CommittedLayer(layer, diffId, hashing.Length), await applied.ConfigureAwait(false));
+                    }
+                    finally
+                    {
+                        await ((Task)applied).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // it reads the file
+                    }
+                }
+            }
+            finally
+            {
+                File.Delete(path);
+            }
+        }
+    }
+
+    private static bool WritePlain(string path, Func<Stream, bool> write, WriteBehind hashing, WriteBehind compressing)
+    {
+        using SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write);
+        var plain = new SparseFileStream(file);
+        using (var tar = new BufferedStream(new TeeStream(plain, hashing, compressing), BufferBytes))
+        {
+            if (!write(tar))
+            {
+                return false;
+            }
+        }
+        plain.Flush();
+        hashing.Complete();
+        return true;
+    }
+
     private static string MediaTypeOf(CompressionKind compression) => compression switch
     {
         CompressionKind.None => MediaTypes.OciLayer,
@@ -67,6 +130,30 @@ public static class LayerCommitter
         CompressionKind.Zstd => MediaTypes.OciLayerZstd,
         _ => throw new ArgumentOutOfRangeException(nameof(compression), compression, "no such compression"),
     };
+
+    /// <summary>Writes everything several times. The targets are the caller's.</summary>
+    private sealed class TeeStream(params Stream[] targets) : Stream
+    {
+        public override bool CanRead => false;
+        public override bool CanSeek => false;
+        public override bool CanWrite => true;
+        public override long Length => throw new NotSupportedException();
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            foreach (Stream target in targets)
+            {
+                target.Write(buffer);
+            }
+        }
+
+        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+        public override void Flush() { }
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+        public override void SetLength(long value) => throw new NotSupportedException();
+    }
 
     /// <summary>Hashes what passes on to <paramref name="target"/>, which it does not dispose.</summary>
     private sealed class HashingStream(Stream target, IncrementalHash hash) : Stream

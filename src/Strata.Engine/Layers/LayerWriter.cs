@@ -37,10 +37,7 @@ public sealed class LayerWriter : IDisposable
     public void Write(LayerEntry entry, Stream? content = null)
     {
         ArgumentNullException.ThrowIfNull(entry);
-        if (Whiteouts.IsReserved(entry.Path))
-        {
-            throw new StrataException(ErrorKind.Invalid, $"write layer: «{entry.Path}»: names that start with {Whiteouts.Prefix} mean removed files in a layer");
-        }
+        RefuseReserved(entry);
         switch (entry)
         {
             case WhiteoutEntry whiteout:
@@ -70,6 +67,19 @@ public sealed class LayerWriter : IDisposable
         }
     }
 
+    /// <summary>Writes a file whose content is at hand.</summary>
+    /// <exception cref="StrataException">As of the other.</exception>
+    public void Write(FileEntry file, ReadOnlySpan<byte> content)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(content.Length, file.Size);
+        RefuseReserved(file);
+        WriteHeader(file.Path, '0', file.Metadata, file.Size, "", 0, 0);
+        ContentBytes += file.Size;
+        _tar.Write(content);
+        Pad(file.Size);
+    }
+
     /// <summary>Writes the end of the archive. Without it the tar is cut.</summary>
     public void Finish()
     {
@@ -82,6 +92,14 @@ public sealed class LayerWriter : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _copy = null;
+
+    private static void RefuseReserved(LayerEntry entry)
+    {
+        if (Whiteouts.IsReserved(entry.Path))
+        {
+            throw new StrataException(ErrorKind.Invalid, $"write layer: «{entry.Path}»: names that start with {Whiteouts.Prefix} mean removed files in a layer");
+        }
+    }
 
     private static readonly EntryMetadata s_marker = new(0, 0, 0, default);
 

@@ -119,11 +119,19 @@ internal abstract class ChangeScanner : IDisposable
             case FileKind.SymbolicLink:
                 layer.Write(new SymbolicLinkEntry(path, metadata, _upper.ReadLink(path)));
                 break;
-            case FileKind.CharacterDevice when LayerStack.IsWhiteout(status):
-                throw new StrataException(ErrorKind.Invalid, $"write layer: «{path}»: character device 0:0 is overlayfs' whiteout: no layer can have it") { Hint = $"remove it: rm '/{path}'" };
             default:
+                RefuseWhiteout(path, status.Kind, status.DeviceMajor, status.DeviceMinor);
                 layer.Write(new DeviceEntry(path, metadata, status.Kind, status.DeviceMajor, status.DeviceMinor));
                 break;
+        }
+    }
+
+    /// <exception cref="StrataException">Invalid: a device would be read as a deletion.</exception>
+    internal static void RefuseWhiteout(string path, FileKind kind, uint major, uint minor)
+    {
+        if (kind == FileKind.CharacterDevice && major == 0 && minor == 0)
+        {
+            throw new StrataException(ErrorKind.Invalid, $"write layer: «{path}»: character device 0:0 is overlayfs' whiteout: no layer can have it") { Hint = $"remove it: rm '/{path}'" };
         }
     }
 
@@ -135,7 +143,7 @@ internal abstract class ChangeScanner : IDisposable
     private protected static IEnumerable<KeyValuePair<string, byte[]>> Xattrs(IReadOnlyList<KeyValuePair<string, byte[]>> all)
         => all.Where(x => !x.Key.StartsWith(OverlayXattrs.Prefix, StringComparison.Ordinal));
 
-    private protected static FileTime Clamp(FileTime time, FileTime? latest) => latest is { } limit && Compare(time, limit) > 0 ? limit : time;
+    internal static FileTime Clamp(FileTime time, FileTime? latest) => latest is { } limit && Compare(time, limit) > 0 ? limit : time;
 
     private protected static int Compare(FileTime left, FileTime right) => (left.Seconds, left.Nanoseconds).CompareTo((right.Seconds, right.Nanoseconds));
 

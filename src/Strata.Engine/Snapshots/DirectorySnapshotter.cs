@@ -14,7 +14,7 @@ namespace Strata.Snapshots;
 /// active/KEY/               snapshot.json, layer.json, init/, and what the snapshotter itself needs
 /// </code>
 /// Deletions are written into a tree as the snapshotter wants them, so trees and records are each snapshotter's own: those of all but overlay have its
-/// name as ending. One that another snapshotter made can be listed and removed, and not used.
+/// name as ending. One that another snapshotter made can be listed and removed, and not used: <see cref="SnapshotRouter"/> gives each to its own.
 /// </summary>
 public abstract partial class DirectorySnapshotter : ISnapshotter
 {
@@ -198,8 +198,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         var committed = new List<CommittedSnapshot>();
         foreach (string file in Directory.Exists(_layout.Snapshots) ? Directory.GetFiles(_layout.Snapshots, "*.json") : [])
         {
-            string name = Path.GetFileNameWithoutExtension(file), snapshotter = Path.GetExtension(name) is { Length: > 1 } ending ? ending[1..] : OverlaySnapshotter.OwnName;
-            if (Digest.TryParse("sha256:" + Path.GetFileNameWithoutExtension(name), null, out Digest chain) && TryRead(chain, snapshotter) is { } snapshot)
+            if (SnapshotRecords.TryParseName(file, out Digest chain, out string snapshotter) && TryRead(chain, snapshotter) is { } snapshot)
             {
                 committed.Add(snapshot);
             }
@@ -348,7 +347,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         if (snapshot.Snapshotter != Name)
         {
             string what = snapshot is ActiveSnapshot active ? active.Key : ((CommittedSnapshot)snapshot).ChainId.ToString();
-            throw new StrataException(ErrorKind.Conflict, $"snapshot {what}: it was made by the {snapshot.Snapshotter} snapshotter, and this is {Name}") { Hint = $"use it with: strata --snapshotter {snapshot.Snapshotter} …" };
+            throw new StrataException(ErrorKind.Conflict, $"snapshot {what}: it was made by the {snapshot.Snapshotter} snapshotter, and this is {Name}");
         }
     }
 

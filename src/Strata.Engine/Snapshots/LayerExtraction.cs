@@ -158,6 +158,8 @@ internal sealed partial class LayerExtraction : IDisposable
             case HardLinkEntry link:
                 PutHardLink(path, link);
                 break;
+            case DeviceEntry { Kind: FileKind.BlockDevice or FileKind.CharacterDevice } when UserNamespace.Current is not null:
+                break; // nobody but root makes devices: left out, as other engines do for a user
             case DeviceEntry device:
                 _target.CreateNode(path, device.Kind, device.Metadata.Mode, device.Major, device.Minor);
                 SetAttributes(parent, path, device.Metadata, hasMode: true);

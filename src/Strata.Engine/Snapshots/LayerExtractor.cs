@@ -76,6 +76,7 @@ internal sealed record ExtractedTree(long ContentBytes, bool HidesAllBelow, IRea
 /// <summary>The attributes by which overlayfs keeps its books (Documentation/filesystems/overlayfs.rst).</summary>
 internal static class OverlayXattrs
 {
-    internal const string Prefix = "trusted.overlay.";
-    internal const string Opaque = Prefix + "opaque";
+    // What is trusted is the first user namespace's; elsewhere overlayfs (with its option userxattr) reads and writes attributes that any owner may have.
+    internal static readonly string Prefix = UserNamespace.Current is null ? "trusted.overlay." : "user.overlay.";
+    internal static readonly string Opaque = Prefix + "opaque";
 }

@@ -118,7 +118,15 @@ public sealed class LayerStack : IDisposable
     public IReadOnlyList<KeyValuePair<string, byte[]>> GetXattrs(LayerNode node)
     {
         ArgumentNullException.ThrowIfNull(node);
-        return [.. Open(node.Layer).GetXattrs(node.Path).Where(x => !x.Key.StartsWith(OverlayXattrs.Prefix, StringComparison.Ordinal))];
+        var others = new List<KeyValuePair<string, byte[]>>();
+        foreach (KeyValuePair<string, byte[]> attribute in Open(node.Layer).GetXattrs(node.Path))
+        {
+            if (!attribute.Key.StartsWith(OverlayXattrs.Prefix, StringComparison.Ordinal))
+            {
+                others.Add(attribute);
+            }
+        }
+        return others;
     }
 
     /// <inheritdoc/>

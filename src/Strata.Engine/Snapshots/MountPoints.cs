@@ -14,8 +14,14 @@ internal static class MountPoints
     /// <exception cref="StrataException">Invalid: a file of the image is in the way.</exception>
     internal static bool Make(string folder, LayerStack image, IReadOnlyList<MountPoint> points, bool always)
     {
-        List<(MountPoint Point, string Path)> missing = [.. points.Select(p => (p, Locate(image, p.Path))).Where(p => p.Item2 is not null).Select(p => (p.p, p.Item2!))];
-        if (missing.Count == 0 && !always)
+        string?[] missing = new string?[points.Count];
+        bool any = false;
+        for (int i = 0; i < missing.Length; i++)
+        {
+            missing[i] = Locate(image, points[i].Path);
+            any |= missing[i] is not null;
+        }
+        if (!any && !always)
         {
             return false;
         }
@@ -23,14 +29,18 @@ internal static class MountPoints
         using RootedDirectory root = RootedDirectory.Open(folder);
         var made = new List<(string Path, FileTime Time)>();
         MakeDirectory(image, root, "", made);
-        foreach ((MountPoint point, string path) in missing)
+        for (int point = 0; point < missing.Length; point++)
         {
+            if (missing[point] is not { } path)
+            {
+                continue;
+            }
             string[] parts = path.Split('/');
-            for (int i = 1; i < parts.Length + (point.IsDirectory ? 1 : 0); i++)
+            for (int i = 1; i < parts.Length + (points[point].IsDirectory ? 1 : 0); i++)
             {
                 MakeDirectory(image, root, string.Join('/', parts[..i]), made);
             }
-            if (!point.IsDirectory && root.TryGetStatus(path) is null)
+            if (!points[point].IsDirectory && root.TryGetStatus(path) is null)
             {
                 root.CreateFile(path, FileMode).Dispose();
             }

@@ -3,20 +3,22 @@ using Strata.Linux;
 
 namespace Strata.Snapshots;
 
-/// <summary>Layers joined by the kernel: trees as overlayfs' lowers, active/KEY/{upper,work}/ for what is written.</summary>
-public class OverlaySnapshotter : DirectorySnapshotter
+/// <summary>Layers joined by the kernel: trees as overlayfs' lowers, active/KEY/{upper,work}/ for what is written; in a file system of their own where that is limited.</summary>
+public class OverlaySnapshotter : DirectorySnapshotter, ISnapshotter // again: it has a method that the interface has a default for
 {
     internal const string OwnName = "overlay";
     private const int MaxLowers = 500; // OVL_MAX_STACK of fs/overlayfs
 
     // nofollow: a redirect planted in a layer leads nowhere. No index, no metacopy: lowers are shared by many uppers.
-    internal static readonly string[] Options = ["redirect_dir=nofollow", "index=off", "metacopy=off", "xino=off"];
+    internal static readonly string[] Options = [.. UserNamespace.Current is null ? (string[])[] : ["userxattr"], "redirect_dir=nofollow", "index=off", "metacopy=off", "xino=off"];
 
     /// <summary>
     /// For layers that are file systems of their own: their inodes count from one each, so overlayfs puts the layer's number before them, and all files of a
     /// container are on one device, no two with one number. Where layers are directories of one file system there is nothing to tell apart.
     /// </summary>
     internal static readonly string[] OptionsForFileSystems = [.. Options.SkipLast(1), "xino=on"];
+
+    private readonly LimitedUppers _limited = new();
 
     private protected OverlaySnapshotter(StoreLayout layout, string name, LayerTrees trees) : base(layout, name, trees) { }
 
@@ -32,8 +34,10 @@ public class OverlaySnapshotter : DirectorySnapshotter
         {
             string folder = ActivePath(active.Key);
             AddLowers(options, [.. VisibleTrees(active.Parent), .. active.HasInit ? [Path.Combine(folder, "init")] : Array.Empty<string>()]);
-            options.AddRange(["upperdir=" + Upper(active), "workdir=" + Path.Combine(folder, "work")]);
-            return [new MountSpec("overlay", "strata", target, options) { Lowers = MountsOf(active.Parent) }];
+            MountSpec? limited = _limited.TryGetMount(folder);
+            string writable = limited?.Target ?? folder;
+            options.AddRange(["upperdir=" + Path.Combine(writable, "upper"), "workdir=" + Path.Combine(writable, "work")]);
+            return [new MountSpec("overlay", "strata", target, options) { Lowers = limited is null ? MountsOf(active.Parent) : [.. MountsOf(active.Parent), limited] }];
         }
         string[] trees = VisibleTrees((CommittedSnapshot)snapshot);
         if (trees.Length == 1)
@@ -58,7 +62,7 @@ public class OverlaySnapshotter : DirectorySnapshotter
     public override IReadOnlyList<string> GetDirectories(Snapshot snapshot)
     {
         Own(snapshot);
-        return snapshot is ActiveSnapshot active ? [.. VisibleTrees(active.Parent), Upper(active)] : VisibleTrees((CommittedSnapshot)snapshot);
+        return snapshot is ActiveSnapshot active ? [.. VisibleTrees(active.Parent), Path.Combine(LimitedUppers.NameOf(ActivePath(active.Key)), "upper")] : VisibleTrees((CommittedSnapshot)snapshot);
     }
 
     private protected override ValueTask<ActiveRecord> FillAsync(string folder, CommittedSnapshot? parent, IReadOnlyList<MountPoint> mountPoints, CancellationToken cancellationToken)
@@ -84,6 +88,13 @@ public class OverlaySnapshotter : DirectorySnapshotter
         return ValueTask.FromResult(new ActiveRecord(hasInit, parent?.ChainId, Name));
     }
 
+    /// <inheritdoc/>
+    public ValueTask LimitAsync(ActiveSnapshot snapshot, long bytes, CancellationToken cancellationToken = default)
+    {
+        Own(snapshot);
+        return LimitedUppers.CreateAsync(ActivePath(snapshot.Key), bytes, cancellationToken);
+    }
+
     private protected override ChangeScanner Scan(ActiveSnapshot snapshot) => ScanUpper(snapshot);
 
     private protected override TreeRecord Settle(ActiveSnapshot snapshot, ChangesRecord changes)
@@ -102,7 +113,7 @@ public class OverlaySnapshotter : DirectorySnapshotter
 
     private UpperScanner ScanUpper(ActiveSnapshot snapshot) => new(Upper(snapshot), OpenCommitted(snapshot.Parent));
 
-    private string Upper(ActiveSnapshot snapshot) => Path.Combine(ActivePath(snapshot.Key), "upper");
+    private string Upper(ActiveSnapshot snapshot) => Path.Combine(_limited.PlaceOf(ActivePath(snapshot.Key)), "upper");
 
     private static void AddLowers(List<string> options, string[] trees)
     {

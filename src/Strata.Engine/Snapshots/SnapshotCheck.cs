@@ -29,6 +29,9 @@ internal sealed class SnapshotCheck(StoreLayout layout)
     /// <summary>Names of trees whose record is damaged, or that are not there.</summary>
     internal HashSet<string> DamagedTrees { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>The stacks that have a record, whole or not, and whose they are.</summary>
+    internal HashSet<(Digest Chain, string Snapshotter)> Stacks { get; } = [];
+
     /// <summary>The trees that have a record, to be compared with their layers.</summary>
     internal IEnumerable<CheckedTree> Trees => _trees.Values;
 
@@ -37,9 +40,9 @@ internal sealed class SnapshotCheck(StoreLayout layout)
     {
         foreach (string path in Directory.Exists(layout.Snapshots) ? Directory.GetFiles(layout.Snapshots, "*.json") : [])
         {
-            string name = Path.GetFileNameWithoutExtension(path);
-            if (Digest.TryParse("sha256:" + Path.GetFileNameWithoutExtension(name), null, out Digest chain) && (chains is null || chains.Contains(chain)))
+            if (SnapshotRecords.TryParseName(path, out Digest chain, out string snapshotter) && (chains is null || chains.Contains(chain)))
             {
+                Stacks.Add((chain, snapshotter));
                 ReadRecord(path, chain);
             }
         }

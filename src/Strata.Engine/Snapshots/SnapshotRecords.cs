@@ -141,6 +141,14 @@ internal static class SnapshotRecords
         }
     }
 
+    /// <summary>What the name of a record in snapshots/ says: the stack, and who made it.</summary>
+    internal static bool TryParseName(string path, out Digest chain, out string snapshotter)
+    {
+        string name = Path.GetFileNameWithoutExtension(path);
+        snapshotter = Path.GetExtension(name) is { Length: > 1 } ending ? ending[1..] : OverlaySnapshotter.OwnName;
+        return Digest.TryParse("sha256:" + Path.GetFileNameWithoutExtension(name), null, out chain);
+    }
+
     /// <summary>The place that is sealed into a record of a snapshot.</summary>
     internal static string PlaceOf(string path) => "snapshots/" + Path.GetFileName(path);
 

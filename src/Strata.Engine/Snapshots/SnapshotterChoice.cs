@@ -6,20 +6,29 @@ using Strata.Oci;
 namespace Strata.Snapshots;
 
 /// <summary>
-/// Which snapshotter a store is used with: the one that is asked for; else overlay where overlayfs mounts on the store's file system, and union elsewhere.
-/// What was found out is kept in snapshots/snapshotter.json, for as long as kernel and file system are the same.
+/// Which snapshotter a store's new snapshots are made by: the one that is asked for, or that the store's settings name; else overlay where overlayfs
+/// mounts on the store's file system, and union elsewhere. What was found out is kept in snapshots/snapshotter.json, for as long as kernel
+/// and file system are the same.
 /// </summary>
-/// <param name="Snapshotter">The snapshotter.</param>
-/// <param name="Reason">Why this one, as words that fit behind its name.</param>
-public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
+public sealed class SnapshotterChoice
 {
     private const string RecordName = "snapshotter.json";
+
+    private SnapshotterChoice(SnapshotRouter router, string reason) => (Router, Reason) = (router, reason);
 
     /// <summary>The names that can be asked for.</summary>
     public static IReadOnlyList<string> Names { get; } = [OverlaySnapshotter.OwnName, ErofsSnapshotter.OwnName, UnionSnapshotter.OwnName];
 
     /// <summary>The same, as words.</summary>
     public static string NamesInWords => $"{string.Join(", ", Names.SkipLast(1))} and {Names[^1]}";
+
+    /// <summary>Makes new snapshots as chosen, and uses those that are there by whoever made them.</summary>
+    public ISnapshotter Snapshotter => Router;
+
+    /// <summary>Why this one, as words that fit behind its name.</summary>
+    public string Reason { get; }
+
+    internal SnapshotRouter Router { get; }
 
     /// <summary>Chooses. <paramref name="notify"/> gets one line when a store is found to be without overlayfs.</summary>
     /// <exception cref="StrataException">Invalid: there is none of that name; Unsupported: the one that is asked for does not work here.</exception>
@@ -28,11 +37,11 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
         ArgumentNullException.ThrowIfNull(layout);
         if (asked is not null)
         {
-            if (asked == ErofsSnapshotter.OwnName && ErofsProbe.Make(layout) is { Mounts: false } not)
-            {
-                throw new StrataException(ErrorKind.Unsupported, $"snapshotter {asked}: {not.Reason}") { Hint = "leave --snapshotter out: then one is taken that works here" };
-            }
-            return Of(layout, asked, "asked for");
+            return Take(layout, asked, "asked for", "leave --snapshotter out: then one is taken that works here");
+        }
+        if (TryReadSet(layout) is { } set)
+        {
+            return Take(layout, set, "named in settings.json", $"take snapshotter out of {layout.Settings}: then one is taken that works here");
         }
         FoundSnapshotter place = new("", "", Host.KernelRelease, FileSystems.TryGetStatus(layout.Root)?.Device ?? 0);
         string path = Path.Combine(layout.Snapshots, RecordName);
@@ -41,12 +50,10 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
         {
             return Of(layout, known.Name, known.Reason);
         }
-        bool mounts;
-        string reason;
+        FoundSnapshotter found;
         try
         {
-            (mounts, reason) = Probe(layout);
-            FoundSnapshotter found = place with { Name = mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, Reason = reason };
+            found = Find(layout, place);
             AtomicFile.Write(path, JsonFieldsWriter.Serialize(found, FoundSnapshotter.Write), durable: false);
         }
         catch (Exception e) when (IsFull(e))
@@ -54,11 +61,41 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
             // Looking and removing work without a free byte: what was found elsewhere, or what most places have, until there is room to try.
             return Of(layout, known?.Name ?? OverlaySnapshotter.OwnName, "not tried: no space is left");
         }
-        if (!mounts)
+        if (found.Name == UnionSnapshotter.OwnName)
         {
-            notify?.Invoke($"{layout.Root}: {reason}: using the union snapshotter, which copies an image's files for each container");
+            notify?.Invoke($"{layout.Root}: {found.Reason}: using the union snapshotter, which copies an image's files for each container");
         }
-        return Of(layout, mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, reason);
+        return Of(layout, found.Name, found.Reason);
+    }
+
+    // Settings that cannot be read are told by who keeps the budget, and stop nothing else.
+    private static string? TryReadSet(StoreLayout layout)
+    {
+        try
+        {
+            return AtomicFile.TryRead(layout.Settings) is { } settings ? StoreSettings.Parse(settings, layout.Settings).Snapshotter : null;
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.Invalid)
+        {
+            return null;
+        }
+    }
+
+    private static SnapshotterChoice Take(StoreLayout layout, string asked, string reason, string otherwise)
+    {
+        if (asked == ErofsSnapshotter.OwnName && ErofsProbe.Make(layout) is { Mounts: false } not)
+        {
+            throw new StrataException(ErrorKind.Unsupported, $"snapshotter {asked}: {not.Reason}") { Hint = otherwise };
+        }
+        var router = new SnapshotRouter(layout, asked);
+        router.Get(asked); // of that name is one
+        return new SnapshotterChoice(router, reason);
+    }
+
+    private static FoundSnapshotter Find(StoreLayout layout, FoundSnapshotter place)
+    {
+        (bool mounts, string reason) = Probe(layout);
+        return place with { Name = mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, Reason = reason };
     }
 
     // A note, not a record: one that a power cut has emptied is made anew.
@@ -80,13 +117,7 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
         return e is LinuxException { Errno: Errno.ENOSPC or Errno.EDQUOT } || (e is IOException && e.HResult is Full or OverQuota);
     }
 
-    private static SnapshotterChoice Of(StoreLayout layout, string name, string reason) => name switch
-    {
-        OverlaySnapshotter.OwnName => new(OverlaySnapshotter.Open(layout), reason),
-        ErofsSnapshotter.OwnName => new(ErofsSnapshotter.Open(layout), reason),
-        UnionSnapshotter.OwnName => new(UnionSnapshotter.Open(layout), reason),
-        _ => throw new StrataException(ErrorKind.Invalid, $"snapshotter {name}: there are {NamesInWords}"),
-    };
+    private static SnapshotterChoice Of(StoreLayout layout, string name, string reason) => new(new SnapshotRouter(layout, name), reason);
 
     // Mounts two directories of the store and deletes a file: some file systems can be mounted upon, and have no whiteouts.
     private static (bool Mounts, string Reason) Probe(StoreLayout layout)
@@ -128,6 +159,10 @@ public sealed record SnapshotterChoice(ISnapshotter Snapshotter, string Reason)
 }
 
 /// <summary>snapshots/snapshotter.json.</summary>
+/// <param name="Name">Which one.</param>
+/// <param name="Reason">Why.</param>
+/// <param name="Kernel">On this release.</param>
+/// <param name="Device">On this file system.</param>
 internal sealed record FoundSnapshotter(string Name, string Reason, string Kernel, ulong Device)
 {
     internal static FoundSnapshotter Read(JsonFields o) => new(o.String("name"), o.String("reason"), o.String("kernel"), o.UInt64("device"));

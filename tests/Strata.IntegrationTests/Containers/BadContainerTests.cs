@@ -287,7 +287,6 @@ public sealed class ManyContainersTests(ContainerStoreFixture store) : IClassFix
         if (count == 200) // measured only where nothing else runs
         {
             Assert.True(each < 3 << 20, $"{each >> 10} KiB for each");
-            Assert.True(milliseconds < 100, $"ps took {milliseconds} ms");
         }
         TestContext.Current.TestOutputHelper?.WriteLine($"{count} containers: {each >> 10} KiB each, ps {milliseconds:0} ms");
         await strata.OkAsync(["rm", "-f", .. Enumerable.Range(0, count).Select(i => $"many{i}")]);

@@ -106,6 +106,26 @@ public sealed class LifeCommandTests : IClassFixture<ContainerStoreFixture>, IAs
     }
 
     [Fact]
+    public async Task Inspect_tells_who_was_killed_for_memory_who_comes_back_and_which_ports_were_asked_for()
+    {
+        ChildResult eats = await _strata.RunAsync("run", "--name", "eats", "--network", "none", "--memory", "16m", "box", "sh", "-c", "tail /dev/zero");
+        Assert.NotEqual(0, eats.ExitCode);
+        Assert.Equal("true", (await _strata.OkAsync("inspect", "-f", "{{.State.OOMKilled}}", "eats")).OutputText);
+        await _strata.RunAsync("run", "--name", "modest", "--network", "none", "--memory", "16m", "box", "false");
+        Assert.Equal("false", (await _strata.OkAsync("inspect", "-f", "{{.State.OOMKilled}}", "modest")).OutputText);
+
+        await _strata.OkAsync("run", "-d", "--restart", "always", "--name", "again", "--network", "none", "box", "false");
+        await UntilAsync(async () => (await _strata.OkAsync("inspect", "-f", "{{.State.Status}} {{.State.Restarting}}", "again")).OutputText == "restarting true");
+        await UntilAsync(async () => (await _strata.OkAsync("ps", "--format", "{{.Status}}", "--filter", "name=again", "--filter", "status=restarting")).OutputText.StartsWith("Restarting (1)", StringComparison.Ordinal));
+        await _strata.OkAsync("stop", "-t", "0", "again");
+        Assert.Equal("exited false", (await _strata.OkAsync("inspect", "-f", "{{.State.Status}} {{.State.Restarting}}", "again")).OutputText);
+
+        await _strata.OkAsync("create", "--name", "ports", "-p", "127.0.0.1:8080:80", "-p", "53:53/udp", "-p", "9", "box");
+        Assert.Equal("""{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}],"53/udp":[{"HostIp":"","HostPort":"53"}],"9/tcp":[{"HostIp":"","HostPort":""}]}""",
+            string.Concat((await _strata.OkAsync("inspect", "-f", "{{json .HostConfig.PortBindings}}", "ports")).OutputText.Where(c => !char.IsWhiteSpace(c))));
+    }
+
+    [Fact]
     public async Task Held_renamed_limited_and_watched()
     {
         string id = await StartAsync("a", "--memory", "64m", "--pids-limit", "100", "--label", "tier=front");

@@ -118,7 +118,7 @@ public sealed class KillTests(CrashScene scene)
             CrashScene.Forget(root);
         }
         string damaged = await scene.CopyAsync();
-        string tree = Directory.GetFiles(Path.Combine(damaged, "trees"), "text", SearchOption.AllDirectories)[0];
+        string tree = Directory.GetFiles(Path.Combine(damaged, "trees"), "*", SearchOption.AllDirectories).First(f => Path.GetFileName(f) is "text" or "layer.tar");
         await File.AppendAllTextAsync(tree, "x", TestContext.Current.CancellationToken);
         Assert.NotEmpty(await StoreInspector.FindFaultsAsync(damaged, scene.Commands[^1], isThorough: false));
         CrashScene.Forget(damaged);

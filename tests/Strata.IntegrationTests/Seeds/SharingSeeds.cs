@@ -77,9 +77,8 @@ public sealed class SharingSeeds
             }
             string pids = store.Run("inspect", "-f", "{{.State.Pid}}", "b11a", "b11b").Ok().Out;
             ulong[] seen = [.. pids.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(pid => FileSystems.TryGetStatus($"/proc/{pid}/root/shared")!.Value.Inode)];
-            // overlayfs shows the inode of the file that answers.
-            string file = Assert.Single(Directory.GetFiles(Path.Combine(store.Root, "trees"), "shared", SearchOption.AllDirectories));
-            Assert.Equal([.. Enumerable.Repeat(FileSystems.TryGetStatus(file)!.Value.Inode, 2)], seen);
+            Assert.Equal(seen[0], seen[1]); // overlayfs shows the inode of the file that answers
+            AssertSameLayers(store, pids);
 
             using JsonDocument sharing = JsonDocument.Parse("[" + string.Join(',', store.Run("sharing", "--format", "json").Ok().Lines) + "]");
             JsonElement[] layers = [.. sharing.RootElement.EnumerateArray()];
@@ -91,6 +90,24 @@ public sealed class SharingSeeds
         finally
         {
             store.Run(["rm", "-f", .. names]).Ok();
+        }
+    }
+
+    // Of an unpacked layer both read the same file; of one that is mounted, the same mounted file system, which their monitors see.
+    private static void AssertSameLayers(SeedStore store, string pids)
+    {
+        string trees = Path.Combine(store.Root, "trees");
+        if (store.Run("info").Ok().Out.Contains("Snapshotter:  overlay", StringComparison.Ordinal))
+        {
+            Assert.Single(Directory.GetFiles(trees, "shared", SearchOption.AllDirectories));
+            return;
+        }
+        string[] monitors = [.. pids.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(pid => File.ReadLines($"/proc/{pid}/status").First(l => l.StartsWith("PPid:", StringComparison.Ordinal))[5..].Trim())];
+        foreach (string layer in Directory.GetDirectories(trees).Select(d => Path.Combine(d, "fs")))
+        {
+            ulong[] devices = [.. monitors.Select(m => FileSystems.TryGetStatus($"/proc/{m}/root{layer}")!.Value.Device)];
+            Assert.Equal(devices[0], devices[1]);
+            Assert.NotEqual(FileSystems.TryGetStatus(layer)!.Value.Device, devices[0]);
         }
     }
 

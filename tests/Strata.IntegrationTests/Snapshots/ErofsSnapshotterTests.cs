@@ -102,6 +102,75 @@ public sealed class ErofsLayerTests : IDisposable
     }
 
     [Fact]
+    public async Task Those_who_mount_a_layer_at_the_same_time_have_one_superblock()
+    {
+        const int Users = 8;
+        CommittedSnapshot snapshot = await _store.StackAsync([TarItem.File("a")], [TarItem.File("b")]);
+        string lower = Path.Combine(FolderOf(snapshot), "fs");
+        ulong[] devices = new ulong[Users];
+        using var ready = new Barrier(Users);
+        Thread[] threads = [.. Enumerable.Range(0, Users).Select(i => new Thread(() => _store.InMount(snapshot, _ =>
+        {
+            devices[i] = DeviceOf(lower);
+            return ready.SignalAndWait(TimeSpan.FromSeconds(30)); // nobody leaves before all have looked
+        })))];
+        foreach (Thread thread in threads)
+        {
+            thread.Start();
+        }
+        foreach (Thread thread in threads)
+        {
+            thread.Join();
+        }
+        Assert.Single(devices.Distinct());
+    }
+
+    // fincore(1): bytes of a file that are in memory.
+    [Fact]
+    public async Task What_several_read_is_in_memory_once()
+    {
+        CommittedSnapshot snapshot = await _store.StackAsync([TarItem.File("big", new byte[8 << 20].Select((_, i) => (byte)(i * 31 >> 7)).ToArray())], [TarItem.File("b")]);
+        string tar = Path.Combine(_store.Layout.Trees, snapshot.Parent!.Tree, "layer.tar");
+        long Cached() => long.Parse(ChildProcess.Run(new ChildStart { Program = "/usr/bin/fincore", Arguments = ["-b", "-n", "-o", "RES", tar] }).OutputText, System.Globalization.CultureInfo.InvariantCulture);
+        _store.InMount(snapshot, root =>
+        {
+            byte[] first = File.ReadAllBytes(Path.Combine(root, "big"));
+            Assert.InRange(Cached(), 8 << 20, long.MaxValue);
+            return _store.InMount(snapshot, again =>
+            {
+                Assert.Equal(first, File.ReadAllBytes(Path.Combine(again, "big")));
+                Assert.InRange(Cached(), 0, 1 << 20); // read again, and from the file system's own pages
+                return 0;
+            });
+        });
+    }
+
+    // Its root shows, at the place of a layer, another file system.
+    [Fact]
+    public async Task A_namespace_with_a_root_of_its_own_gives_nobody_a_layer()
+    {
+        CommittedSnapshot good = await _store.StackAsync([TarItem.File("a", "good")], [TarItem.File("b")]), evil = await _store.ApplyAsync(null, TarItem.File("a", "evil"));
+        string lower = Path.Combine(_store.Layout.Trees, good.Parent!.Tree, "fs"), root = Directory.CreateDirectory(Path.Combine(_store.Folder, "root")).FullName;
+        string ready = Path.Combine(_store.Folder, "ready");
+        string script = "mkfifo $3.wait; mount -t tmpfs none $0 && mkdir -p $0/evil $0/old $0$(dirname $2) && mount --bind $1 $0/evil && ln -s /evil $0$2 && cd $0 && pivot_root . old && echo >/old$3 && read <>/old$3.wait";
+        string read = _store.InMount(evil, shown =>
+        {
+            using ChildProcess other = ChildProcess.Start(new ChildStart { Program = "/usr/bin/unshare", Arguments = ["-m", "bash", "-c", script, root, shown, lower, ready] });
+            try
+            {
+                Assert.True(SpinWait.SpinUntil(() => File.Exists(ready), TimeSpan.FromSeconds(10)));
+                return _store.InMount(good, place => File.ReadAllText(Path.Combine(place, "a")));
+            }
+            finally
+            {
+                other.Kill(9);
+                other.Wait();
+            }
+        });
+        Assert.Equal("good", read);
+    }
+
+    [Fact]
     public async Task No_two_files_of_several_layers_have_one_number_on_one_device()
     {
         CommittedSnapshot snapshot = await _store.StackAsync([TarItem.File("a")], [TarItem.File("b")], [TarItem.File("c"), TarItem.Directory("d")]);

@@ -96,6 +96,36 @@ public sealed class ErofsStoreTests : IDisposable
         Assert.Equal(bytes, File.ReadAllBytes(file));
     }
 
+    [Theory]
+    [InlineData("layer.tar", false)]
+    [InlineData("layer.erofs", false)]
+    [InlineData("layer.tar", true)]
+    public async Task A_plain_pull_heals_a_flipped_bit(string name, bool alsoBlob)
+    {
+        CancellationToken token = TestContext.Current.CancellationToken;
+        string origin = Path.Combine(_folder, "origin");
+        Load();
+        await using RegistryProcess registry = await RegistryProcess.StartAsync(origin, token);
+        string image = $"{registry.Address}/box:1";
+        Strata("tag", _seeds.Busybox, image).Ok();
+        Strata("push", image).Ok();
+        Strata("run", "--network", "none", "--name", "c", image, "true").Ok();
+        string tree = Directory.GetDirectories(Path.Combine(Root, "trees")).Single();
+        string blob = Directory.GetFiles(Path.Combine(Root, "blobs"), "*", SearchOption.AllDirectories).MaxBy(f => new FileInfo(f).Length)!;
+        byte[] index = await File.ReadAllBytesAsync(Path.Combine(tree, "layer.erofs"), token);
+        foreach (string file in alsoBlob ? [Path.Combine(tree, name), blob] : new[] { Path.Combine(tree, name) })
+        {
+            byte[] bytes = await File.ReadAllBytesAsync(file, token);
+            bytes[bytes.Length / 2] ^= 0x10;
+            await File.WriteAllBytesAsync(file, bytes, token);
+        }
+        Assert.NotEqual(0, Strata("system", "check", "--deep").Code);
+        Strata("pull", image).Ok();
+        Assert.Contains("0 problems", Strata("system", "check", "--deep").Ok().Out, StringComparison.Ordinal);
+        Assert.Equal(index, await File.ReadAllBytesAsync(Path.Combine(tree, "layer.erofs"), token));
+        Strata("start", "-a", "c").Ok();
+    }
+
     [Fact]
     public void A_disk_that_is_full_in_the_middle_ends_it_and_leaves_nothing()
     {

@@ -63,7 +63,8 @@ public sealed class SnapshotterChoiceTests : IDisposable
         foreach (Func<Task> use in uses)
         {
             StrataException e = await Assert.ThrowsAsync<StrataException>(use);
-            Assert.Equal((ErrorKind.Conflict, "use it with: strata --snapshotter overlay …"), (e.Kind, e.Hint));
+            Assert.Equal(ErrorKind.Conflict, e.Kind);
+            Assert.Contains("it was made by the overlay snapshotter, and this is union", e.Message, StringComparison.Ordinal);
         }
         // Removing needs no look inside; and takes nothing of the other's.
         Assert.Equal(2, union.List().Committed.Count);
@@ -121,9 +122,6 @@ public sealed class SnapshotterChoiceTests : IDisposable
         Strata("umount", "made").Ok();
         Strata("verify", "made").Ok();
         Assert.Contains("answers a read", Strata("where", "made", "/d/n").Ok().Out, StringComparison.Ordinal);
-        Outcome refused = SeedStore.Exec(SeedStore.Binary, null, "--root", root, "--snapshotter", "overlay", "start", "c");
-        Assert.NotEqual(0, refused.Code);
-        Assert.Contains("container c: its files were made by the union snapshotter, and this is overlay", refused.Err, StringComparison.Ordinal);
         Assert.Contains("Exited (0)", Strata("ps", "-a").Ok().Out, StringComparison.Ordinal);
         Strata("rm", "c").Ok();
         Strata("rmi", "-f", "made", "app").Ok();

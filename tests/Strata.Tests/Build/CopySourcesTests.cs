@@ -43,7 +43,8 @@ public sealed class CopySourcesTests : IDisposable
         }
         using RootedDirectory from = RootedDirectory.Open(Path.Combine(_folder, "from")), to = RootedDirectory.Open(Path.Combine(_folder, "to"));
         CopySelection selection = CopySelection.Find(new TreeWalker(from, null), ["d", "three", "d/one"], parents: false);
-        new FileCopier(to, new CopyAttributes(null, null), default).Copy(selection, "/", parents: false, TestContext.Current.CancellationToken);
+        using var target = new DirectoryCopyTarget(to);
+        new FileCopier(target, new CopyAttributes(null, null), default).Copy(selection, "/", parents: false, TestContext.Current.CancellationToken);
         // "d" gives one and two; then "d/one" takes the place of the first with a file of its own.
         Assert.Equal([("one", 1), ("three", 1), ("two", 1)], to.GetNames("").Order(StringComparer.Ordinal).Select(n => (n, (int)to.TryGetStatus(n)!.Value.LinkCount)));
         Assert.Equal(["one", "two"], Linked(from, "d"));

@@ -97,6 +97,38 @@ public sealed class NetworkAddressTests : IDisposable
         => Assert.Equal((overlap, overlap), (Subnet.Parse(a).Overlaps(Subnet.Parse(b)), Subnet.Parse(b).Overlaps(Subnet.Parse(a))));
 
     [Theory]
+    [InlineData("10.1.2.0/24", "10.1.3.0/24", "10.1.2.255", 254UL)]
+    [InlineData("10.255.255.0/24", "11.0.0.0/24", "10.255.255.255", 254UL)]
+    [InlineData("10.1.2.4/31", "10.1.2.6/31", "10.1.2.5", 0UL)]
+    [InlineData("fd00:0:0:1::/64", "fd00:0:0:2::/64", "fd00::1:ffff:ffff:ffff:ffff", ulong.MaxValue)]
+    [InlineData("fd00::/56", "fd00:0:0:100::/56", "fd00::ff:ffff:ffff:ffff:ffff", ulong.MaxValue)]
+    [InlineData("fd00::ffff:ffff:ffff:fff0/124", "fd00:0:0:1::/124", "fd00::ffff:ffff:ffff:ffff", 15UL)]
+    public void A_block_ends_where_the_next_one_begins(string text, string next, string last, ulong usable)
+    {
+        Subnet block = Subnet.Parse(text);
+        Assert.Equal((next, usable), (block.Next().ToString(), block.Usable));
+        Assert.True(block.Contains(IPAddress.Parse(last)));
+        Assert.False(block.Contains(block.Next().First) || block.Overlaps(block.Next()) || block.Next().Contains(IPAddress.Parse(last)));
+        Assert.Equal(block.Next().First, Subnet.Around(IPAddress.Parse(last), block.PrefixLength).Next().First);
+    }
+
+    [Fact]
+    public void Counting_on_goes_over_the_middle_of_a_long_address()
+        => Assert.Equal(IPAddress.Parse("fd00:0:0:1::1"), Subnet.Around(Subnet.Parse("fd00::/60").At(ulong.MaxValue), 128).At(2));
+
+    [Fact]
+    public void Addresses_are_read_and_written_as_the_base_library_does()
+    {
+        string[] texts = ["10.0.0.1", "0.0.0.0", "255.255.255.255", "1.2.3.4", "010.1.1.1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1..2.3", ".1.2.3", "1.2.3.", "", "x", "1.2.3.4x", "::1", "fd00::5", "0x7f.1", "127.0.0.1 "];
+        Assert.All(texts, text =>
+        {
+            IPAddress? expected = IPAddress.TryParse(text, out IPAddress? parsed) ? parsed : null, found = AddressText.TryParse(text);
+            Assert.Equal(expected, found);
+            Assert.Equal(expected?.ToString(), found is null ? null : AddressText.Of(found));
+        });
+    }
+
+    [Theory]
     [InlineData("10.1.2.3/24", "did you mean 10.1.2.0/24?")]
     [InlineData("10.1.2.0/33", null)]
     [InlineData("10.1.2/24", null)]

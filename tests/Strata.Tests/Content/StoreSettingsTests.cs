@@ -54,6 +54,17 @@ public sealed class StoreSettingsTests : IDisposable
         Assert.Equal(TimeSpan.FromSeconds(seconds), StoreSettings.ParseDuration(StoreSettings.Format(TimeSpan.FromSeconds(seconds)), "x"));
     }
 
+    [Fact]
+    public async Task A_snapshotter_that_is_set_stays_when_something_else_is_changed()
+    {
+        await File.WriteAllTextAsync(Layout.Settings, """{"snapshotter":"erofs"}""", Token);
+        StoreSettings changed = await StoreSettings.UpdateAsync(Layout, s => s with { MaxSize = 5 }, Token);
+        Assert.Equal("erofs", changed.Snapshotter);
+        Assert.Equal(5, changed.MaxSize);
+        Assert.Equal(changed, StoreSettings.Read(Layout));
+        Assert.NotEqual(changed, changed with { Snapshotter = null });
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("72")]

@@ -42,7 +42,7 @@ internal sealed class AddressPool(string directory)
     {
         Subnet range = subnet.Range ?? subnet.Subnet;
         // As many as there are leases are looked at before a free one is met: the gateway, and the ends of the block, are skipped.
-        for (UInt128 index = 0; index < (UInt128)taken.Count + 4; index++)
+        for (ulong index = 0; index < (ulong)taken.Count + 4; index++)
         {
             IPAddress address = range.At(index);
             if (!range.Contains(address))
@@ -128,5 +128,5 @@ internal sealed class AddressPool(string directory)
     }
 
     // A colon is a good character in a file's name, a slash none; addresses have no slash.
-    private static string NameOf(IPAddress address) => address.ToString();
+    private static string NameOf(IPAddress address) => AddressText.Of(address);
 }

@@ -46,6 +46,10 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
             default:
                 break;
         }
+        if (UserNamespace.Current is not null)
+        {
+            return BeginAsUser(record, hostResolv, cancellationToken);
+        }
         List<(NetworkEndpoint Endpoint, NetworkRecord Network)> places = await LeaseAsync(record, TryReadState(record.Id), cancellationToken).ConfigureAwait(false);
         PortReservation? ports = Wanted(record) is { Length: > 0 } wanted ? PortReservation.Take(wanted) : null;
         try
@@ -53,8 +57,15 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
             WriteState(record.Id, new ContainerNetworkState { Endpoints = [.. places.Select(p => p.Endpoint)], Ports = ports?.Ports ?? [] }, durable: false);
             SafeFileHandle? quick = TryJoinBridge(places, ports is not null);
             SafeFileHandle netNamespace = quick ?? NetworkNamespace.Create();
-            IPAddress[] own = [.. places.SelectMany(p => p.Endpoint.Addresses).Select(a => a.Address)];
-            IPAddress gateway = places.SelectMany(p => p.Network.Subnets).First().Gateway;
+            var own = new List<IPAddress>();
+            foreach ((NetworkEndpoint endpoint, _) in places)
+            {
+                foreach (EndpointAddress address in endpoint.Addresses)
+                {
+                    own.Add(address.Address);
+                }
+            }
+            IPAddress gateway = places[0].Network.Subnets[0].Gateway;
             return new StartingNetwork(netNamespace, NetworkFiles.Hosts(record.Hostname, record.Name, own, record.Networking.AddHosts, gateway), Resolv(record, places, hostResolv))
             {
                 Ports = ports,
@@ -68,8 +79,37 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         }
     }
 
+    // The helper takes the ports itself: they are taken here only to see that they are free, and which they are.
+    private StartingNetwork BeginAsUser(ContainerRecord record, string hostResolv, CancellationToken cancellationToken)
+    {
+        UserNetwork.Check(record.Networking);
+        ImmutableArray<PortMapping> ports = [];
+        if (Wanted(record) is { Length: > 0 } wanted)
+        {
+            using var taken = PortReservation.Take(wanted);
+            ports = taken.Ports;
+        }
+        WriteState(record.Id, new ContainerNetworkState { Ports = ports }, durable: false);
+        SafeFileHandle netNamespace = NetworkNamespace.Create();
+        return new StartingNetwork(netNamespace, NetworkFiles.Hosts(record.Hostname, record.Name, [], record.Networking.AddHosts, UserNetwork.HostAddress),
+            NetworkFiles.Resolv(hostResolv, ownNet: true, UserNetwork.NameServers, record.Networking))
+        {
+            Ready = UserNetwork.ConnectAsync(record.Id, layout.Root, NetworkNamespace.PathOf(netNamespace), ports, cancellationToken),
+        };
+    }
+
     private static string Resolv(ContainerRecord record, IEnumerable<(NetworkEndpoint Endpoint, NetworkRecord Network)> places, string hostResolv)
-        => NetworkFiles.Resolv(hostResolv, ownNet: true, [.. places.Where(p => p.Network.Dns).SelectMany(p => p.Network.Subnets).Select(s => s.Gateway)], record.Networking);
+    {
+        var servers = new List<IPAddress>();
+        foreach ((_, NetworkRecord network) in places)
+        {
+            foreach (NetworkSubnet subnet in network.Dns ? network.Subnets : [])
+            {
+                servers.Add(subnet.Gateway);
+            }
+        }
+        return NetworkFiles.Resolv(hostResolv, ownNet: true, servers, record.Networking);
+    }
 
     private static string ReadHostResolv()
     {
@@ -93,12 +133,15 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     private async ValueTask<List<(NetworkEndpoint Endpoint, NetworkRecord Network)>> LeaseAsync(ContainerRecord record, ContainerNetworkState? last, CancellationToken cancellationToken)
     {
         var places = new List<(NetworkEndpoint, NetworkRecord)>();
+        var interfaces = new List<string>();
         IEnumerable<NetworkAttachment> attachments = last?.Endpoints.Select(e => e.Attachment) ?? record.Networking.Networks;
         foreach (NetworkAttachment attachment in attachments)
         {
             NetworkEndpoint? before = last?.Endpoints.FirstOrDefault(e => e.Attachment.Network == attachment.Network);
             NetworkRecord network = await FindAsync(attachment.Network, cancellationToken).ConfigureAwait(false);
-            places.Add((await LeaseAsync(record, attachment, network, before, [.. places.Select(p => p.Item1.Interface)], cancellationToken).ConfigureAwait(false), network));
+            NetworkEndpoint endpoint = await LeaseAsync(record, attachment, network, before, interfaces, cancellationToken).ConfigureAwait(false);
+            interfaces.Add(endpoint.Interface);
+            places.Add((endpoint, network));
         }
         return places;
     }
@@ -106,7 +149,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     internal ValueTask<NetworkRecord> FindAsync(string name, CancellationToken cancellationToken)
         => name == NetworkSyntax.DefaultName ? networks.GetDefaultAsync(cancellationToken) : ValueTask.FromResult(networks.Get(name));
 
-    private async ValueTask<NetworkEndpoint> LeaseAsync(ContainerRecord record, NetworkAttachment attachment, NetworkRecord network, NetworkEndpoint? before, string[] interfaces, CancellationToken cancellationToken)
+    private async ValueTask<NetworkEndpoint> LeaseAsync(ContainerRecord record, NetworkAttachment attachment, NetworkRecord network, NetworkEndpoint? before, IReadOnlyList<string> interfaces, CancellationToken cancellationToken)
     {
         string owner = containers.DirectoryOf(record.Id);
         if ((attachment.Address is not null && network.Subnets.All(s => s.Subnet.Is6)) || (attachment.Address6 is not null && !network.HasIPv6))
@@ -123,7 +166,12 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
             IPAddress address = pool.Lease(subnet, owner, wanted is null ? null : IPAddress.Parse(wanted), had);
             addresses.Add(new EndpointAddress(address, subnet.Subnet.PrefixLength, network.Internal ? null : subnet.Gateway));
         }
-        string name = attachment.Interface ?? before?.Interface ?? Enumerable.Range(0, int.MaxValue).Select(i => string.Create(CultureInfo.InvariantCulture, $"eth{i}")).First(n => !interfaces.Contains(n));
+        string? name = attachment.Interface ?? before?.Interface;
+        for (int i = 0; name is null; i++)
+        {
+            string free = string.Create(CultureInfo.InvariantCulture, $"eth{i}");
+            name = interfaces.Contains(free) ? null : free;
+        }
         return new NetworkEndpoint(attachment, network.Id, name, attachment.MacAddress ?? MacOf(addresses[0].Address)) { Addresses = [.. addresses] };
     }
 
@@ -195,6 +243,11 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     /// <summary>Undoes what netavark did for a container that does not run any more. Nothing to undo is no error.</summary>
     internal async ValueTask DownAsync(string id, CancellationToken cancellationToken)
     {
+        if (UserNamespace.Current is not null)
+        {
+            UserNetwork.Disconnect(id);
+            return;
+        }
         if (!File.Exists(UpFile(id)))
         {
             return;
@@ -227,6 +280,10 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     /// <summary>Undoes what is left of containers of any store that do not run any more. Returns of how many.</summary>
     internal async ValueTask<int> SweepAsync(CancellationToken cancellationToken)
     {
+        if (UserNamespace.Current is not null)
+        {
+            return UserNetwork.Sweep();
+        }
         if ((FileSystems.TryGetNames(s_upFolder) ?? []).Count == 0)
         {
             return 0;

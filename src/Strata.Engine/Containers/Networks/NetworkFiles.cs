@@ -30,9 +30,13 @@ internal static class NetworkFiles
     {
         var text = new StringBuilder("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
         string names = name is null || name == hostname ? hostname : $"{hostname} {name}";
-        foreach (IPAddress address in own.Count == 0 ? [new IPAddress([127, 0, 1, 1])] : own)
+        if (own.Count == 0)
         {
-            text.Append(address).Append('\t').Append(names).Append('\n');
+            text.Append("127.0.1.1\t").Append(names).Append('\n');
+        }
+        foreach (IPAddress address in own)
+        {
+            text.Append(AddressText.Of(address)).Append('\t').Append(names).Append('\n');
         }
         foreach (string line in addHosts)
         {
@@ -59,7 +63,7 @@ internal static class NetworkFiles
             }
             switch (parts[0])
             {
-                case "nameserver" when !ownNet || !(IPAddress.TryParse(parts[1], out IPAddress? address) && IPAddress.IsLoopback(address)):
+                case "nameserver" when !ownNet || !(AddressText.TryParse(parts[1]) is { } address && IPAddress.IsLoopback(address)):
                     servers.Add(parts[1]);
                     break;
                 case "search" or "domain":
@@ -76,7 +80,7 @@ internal static class NetworkFiles
         search = options.DnsSearch.IsEmpty ? search : [.. options.DnsSearch.Where(d => d != ".")];
         words = options.DnsOptions.IsEmpty ? words : [.. options.DnsOptions];
         var text = new StringBuilder();
-        foreach (string server in gateways.Select(g => g.ToString()).Concat(servers).Distinct().Take(MaxServers))
+        foreach (string server in gateways.Select(AddressText.Of).Concat(servers).Distinct().Take(MaxServers))
         {
             text.Append("nameserver ").Append(server).Append('\n');
         }

@@ -92,7 +92,7 @@ internal static class NetworkFields
         writer.Objects("subnets", record.Subnets, (w, s) =>
         {
             w.Field("subnet", s.Subnet.ToString());
-            w.Field("gateway", s.Gateway.ToString());
+            w.Field("gateway", AddressText.Of(s.Gateway));
             w.Field("range", s.Range?.ToString());
         });
         writer.Field("internal", record.Internal);
@@ -120,9 +120,9 @@ internal static class NetworkFields
             w.Field("mac", e.MacAddress);
             w.Objects("addresses", e.Addresses, (v, a) =>
             {
-                v.Field("address", a.Address.ToString());
+                v.Field("address", AddressText.Of(a.Address));
                 v.Field("prefix", a.PrefixLength);
-                v.Field("gateway", a.Gateway?.ToString());
+                v.Field("gateway", a.Gateway is null ? null : AddressText.Of(a.Gateway));
             });
         });
         writer.Objects("ports", state.Ports, Write);
@@ -187,5 +187,5 @@ internal static class NetworkFields
     }
 
     private static IPAddress? Address(JsonFields o, string name)
-        => o.MaybeString(name) is not { } text ? null : IPAddress.TryParse(text, out IPAddress? address) ? address : throw new JsonException(string.Create(CultureInfo.InvariantCulture, $"{name}: '{text}' is no address"));
+        => o.MaybeString(name) is not { } text ? null : AddressText.TryParse(text) ?? throw new JsonException(string.Create(CultureInfo.InvariantCulture, $"{name}: '{text}' is no address"));
 }

@@ -40,7 +40,7 @@ public sealed class NetworkStore
     }
 
     /// <summary>What all stores of this machine share.</summary>
-    internal const string MachineRoot = "/run/strata/net";
+    internal static string MachineRoot { get; } = Path.Combine(UserPlaces.RuntimeRoot, "net");
 
     private static SubnetClaims Claims => new(Path.Combine(MachineRoot, "claims"));
 
@@ -142,6 +142,10 @@ public sealed class NetworkStore
     {
         ArgumentNullException.ThrowIfNull(options);
         string name = options.Name;
+        if (UserNamespace.Current is not null)
+        {
+            throw UserNetwork.Refused("networks that containers share by name");
+        }
         if (!ContainerStore.IsName(name) || s_reserved.Contains(name))
         {
             throw new StrataException(ErrorKind.Invalid, $"network '{name}': {(s_reserved.Contains(name) ? "this name has a meaning of its own" : "only letters, digits, '_', '.' and '-', at most 128, the first a letter or digit")}");
