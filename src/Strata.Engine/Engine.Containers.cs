@@ -54,6 +54,11 @@ public sealed partial class Engine
     {
         ContainerRecord record = Containers.Get(nameOrId);
         Containers.MarkStopped(record.Id);
+        if (Containers.GetState(record).Status != ContainerStatus.Running)
+        {
+            // It may be about to run (again): who starts it has its lock until it does, and may have looked before the mark was there.
+            using FileLock? settled = await Containers.TryLockAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        }
         if (Containers.ReadStart(record.Id) is { } start && Containers.GetState(record) is { Status: ContainerStatus.Running } state)
         {
             LiveProcess.Signal(start.Pid, start.PidStarted, signal ?? record.StopSignal);
@@ -101,10 +106,16 @@ public sealed partial class Engine
         }
     }
 
-    /// <summary>Removes a container with all it wrote. A running one only by <paramref name="force"/>, which kills it; that works from any state.</summary>
-    /// <exception cref="StrataException">Conflict: it runs; NotFound.</exception>
+    /// <summary>Removes a container with all it wrote. A running one only by <paramref name="force"/>, which kills it; that works from any state, and where its record is damaged.</summary>
+    /// <exception cref="StrataException">Conflict: it runs; NotFound; Corrupt: its record is damaged, and not by force.</exception>
     public async ValueTask<string> RemoveContainerAsync(string nameOrId, bool force = false, bool removeVolumes = false, CancellationToken cancellationToken = default)
     {
+        if (force && Containers.TryFind(nameOrId) is { } id && Containers.IsDamaged(id))
+        {
+            using FileLock damaged = await Containers.LockAsync(id, cancellationToken).ConfigureAwait(false);
+            await RemoveHeldAsync(id, record: null, removeVolumes: false, cancellationToken).ConfigureAwait(false);
+            return id;
+        }
         ContainerRecord record = Containers.Get(nameOrId);
         using FileLock held = force ? await TakeAsync(record, cancellationToken).ConfigureAwait(false) : await Containers.LockAsync(record.Id, cancellationToken).ConfigureAwait(false);
         if (!force && Containers.GetState(record).Status == ContainerStatus.Running)
@@ -153,11 +164,10 @@ public sealed partial class Engine
     public async ValueTask<int> SweepContainersAsync(CancellationToken cancellationToken = default)
     {
         int count = 0;
-        bool HasRecord(string id) => File.Exists(Path.Combine(Containers.DirectoryOf(id), "container.json"));
-        foreach (string id in Containers.ListIds().Where(id => !HasRecord(id)))
+        foreach (string id in Containers.ListIds().Where(id => !Containers.HasRecord(id)))
         {
             using FileLock? free = Containers.TryLock(id);
-            if (free is not null && !HasRecord(id) && !Containers.IsWatched(id)) // its maker may have let go of it since
+            if (free is not null && !Containers.HasRecord(id) && !Containers.IsWatched(id)) // its maker may have let go of it since
             {
                 await RemoveHeldAsync(id, record: null, removeVolumes: false, cancellationToken).ConfigureAwait(false);
                 count++;

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
@@ -183,7 +184,7 @@ public sealed partial class ContainerStore
     private bool IsAlive(string id)
     {
         string directory = DirectoryOf(id);
-        if (File.Exists(Path.Combine(directory, "container.json")))
+        if (HasRecord(id))
         {
             return true;
         }
@@ -195,9 +196,22 @@ public sealed partial class ContainerStore
         return free is null;
     }
 
-    /// <summary>Writes the record: from here on the container exists.</summary>
+    /// <summary>Writes the record: from here on the container exists. Not durable: it ends with the machine's run, and what a power cut leaves of it is nobody's.</summary>
     internal void Write(ContainerRecord record, bool durable)
-        => AtomicFile.Write(Path.Combine(DirectoryOf(record.Id), "container.json"), JsonFieldsWriter.Serialize(record, ContainerFields.Write), durable);
+    {
+        if (!durable)
+        {
+            using SafeFileHandle mark = File.OpenHandle(TransientMark(record.Id), FileMode.OpenOrCreate, FileAccess.Write);
+        }
+        AtomicFile.Write(RecordOf(record.Id), JsonFieldsWriter.Serialize(record, ContainerFields.Write), durable);
+    }
+
+    private string RecordOf(string id) => Path.Combine(DirectoryOf(id), "container.json");
+
+    private string TransientMark(string id) => Path.Combine(DirectoryOf(id), "transient");
+
+    /// <summary>Whether the container exists: has a record, be it damaged.</summary>
+    internal bool HasRecord(string id) => FileSystems.TryGetStatus(RecordOf(id)) is { } status && (status.Size > 0 || !File.Exists(TransientMark(id)));
 
     /// <summary>Writes who runs it, after the last exit code was removed.</summary>
     internal void WriteStart(string id, ContainerStart start)
@@ -217,7 +231,7 @@ public sealed partial class ContainerStore
     {
         if (Directory.Exists(DirectoryOf(id)))
         {
-            File.Delete(Path.Combine(DirectoryOf(id), "container.json"));
+            File.Delete(RecordOf(id));
         }
         if (IsName(name) && ReadName(name) == id)
         {
@@ -260,26 +274,30 @@ public sealed partial class ContainerStore
 
     /// <summary>The same, null where there is none.</summary>
     /// <exception cref="StrataException">Invalid: several.</exception>
-    internal ContainerRecord? TryGet(string nameOrId)
+    internal ContainerRecord? TryGet(string nameOrId) => TryFind(nameOrId) is { } id ? TryRead(id) : null;
+
+    /// <summary>The id of the container with this name, id or unique beginning of an id, be its record damaged; null where there is none.</summary>
+    /// <exception cref="StrataException">Invalid: several.</exception>
+    internal string? TryFind(string nameOrId)
     {
         ArgumentNullException.ThrowIfNull(nameOrId);
-        if (IsName(nameOrId))
+        if (!IsName(nameOrId))
         {
-            if (ReadName(nameOrId) is { } id && TryRead(id) is { } named)
-            {
-                return named;
-            }
-            string? match = null;
-            foreach (string full in ListIds())
-            {
-                if (full.StartsWith(nameOrId, StringComparison.Ordinal) && FileSystems.TryGetStatus(Path.Combine(DirectoryOf(full), "container.json")) is not null)
-                {
-                    match = match is null ? full : throw new StrataException(ErrorKind.Invalid, $"container '{nameOrId}': several ids begin so");
-                }
-            }
-            return match is null ? null : TryRead(match);
+            return null;
         }
-        return null;
+        if (ReadName(nameOrId) is { } id && HasRecord(id))
+        {
+            return id;
+        }
+        string? match = null;
+        foreach (string full in ListIds())
+        {
+            if (full.StartsWith(nameOrId, StringComparison.Ordinal) && HasRecord(full))
+            {
+                match = match is null ? full : throw new StrataException(ErrorKind.Invalid, $"container '{nameOrId}': several ids begin so");
+            }
+        }
+        return match;
     }
 
     /// <summary>How a container is, by conmon's exit file and by who is alive.</summary>
@@ -312,13 +330,13 @@ public sealed partial class ContainerStore
 
     /// <summary>Who runs it, or ran it last; null where it was never started.</summary>
     internal ContainerStart? ReadStart(string id)
-        => AtomicFile.TryRead(Path.Combine(DirectoryOf(id), "started.json")) is { } bytes ? ContainerFields.ReadStart(JsonFields.Parse(bytes)) : null;
+        => AtomicFile.TryReadUnsynced(Path.Combine(DirectoryOf(id), "started.json")) is { } bytes ? ContainerFields.ReadStart(JsonFields.Parse(bytes)) : null;
 
     /// <summary>A record, or null where there is none.</summary>
     /// <exception cref="StrataException">Corrupt: it cannot be read.</exception>
     internal ContainerRecord? TryRead(string id)
     {
-        if (AtomicFile.TryRead(Path.Combine(DirectoryOf(id), "container.json")) is not { } bytes)
+        if (AtomicFile.TryRead(RecordOf(id)) is not { } bytes || (bytes.Length == 0 && !HasRecord(id)))
         {
             return null;
         }
@@ -329,6 +347,18 @@ public sealed partial class ContainerStore
         catch (JsonException e)
         {
             throw new StrataException(ErrorKind.Corrupt, $"container {id[..12]}: its record is damaged: {e.Message}", e) { Hint = $"strata rm -f {id[..12]}" };
+        }
+    }
+
+    internal bool IsDamaged(string id)
+    {
+        try
+        {
+            return TryRead(id) is null && HasRecord(id);
+        }
+        catch (StrataException e) when (e.Kind == ErrorKind.Corrupt)
+        {
+            return true;
         }
     }
 

@@ -144,6 +144,10 @@ public static class AtomicFile
             : content.Length <= limit ? content
             : throw new StrataException(ErrorKind.Corrupt, $"{path}: a record has at most {limit} bytes") { Hint = "see strata system check" };
 
+    /// <summary>A record that was written without a sync, or null where it is not there, or is empty: a power cut may keep the name and not what it names.</summary>
+    /// <exception cref="LinuxException">It cannot be read.</exception>
+    internal static byte[]? TryReadUnsynced(string path) => TryRead(path) is { Length: > 0 } content ? content : null;
+
     /// <summary>Forgets a record. Not there is no error.</summary>
     public static void Delete(string path, bool durable = true)
     {

@@ -66,6 +66,42 @@ public sealed class LifecycleTests(ContainerStoreFixture store) : IClassFixture<
     }
 
     [Fact]
+    public async Task A_stop_waits_for_who_is_about_to_start_it()
+    {
+        ContainerRecord record = await store.Engine.CreateContainerAsync(Sleeper(), Cancel);
+        using FileLock starting = await store.Engine.Containers.LockAsync(record.Id, Cancel);
+        Task stop = store.Engine.StopContainerAsync(record.Id, TimeSpan.Zero, Cancel).AsTask();
+        await Task.Delay(200, Cancel);
+        Assert.False(stop.IsCompleted);
+        starting.Dispose();
+        await stop;
+    }
+
+    [Fact]
+    public async Task What_a_power_cut_left_of_a_record_that_was_not_synced_is_nobodys()
+    {
+        ContainerStore containers = store.Engine.Containers;
+        ContainerRecord gone = await store.Engine.RunDetachedAsync(Sleeper("gone") with { Remove = true }, Cancel), kept = await StartAsync(Sleeper("kept"));
+        await File.WriteAllBytesAsync(Path.Combine(containers.DirectoryOf(gone.Id), "container.json"), [], Cancel);
+        await File.WriteAllBytesAsync(Path.Combine(containers.DirectoryOf(kept.Id), "started.json"), [], Cancel);
+        Assert.Equal(kept.Id, store.Engine.ListContainers().Single().Record.Id);
+        Assert.Equal(ContainerStatus.Created, State("kept").Status);
+        Assert.Null(store.Engine.TryGetContainer("gone"));
+        Assert.Empty(await store.Engine.CheckAsync(deep: false, repair: false, Cancel));
+        Assert.Equal(1, await store.Engine.SweepContainersAsync(Cancel));
+        Assert.False(Directory.Exists(containers.DirectoryOf(gone.Id)));
+
+        // One that was synced is never empty but by damage: that is said, and nothing of it removed.
+        await File.WriteAllBytesAsync(Path.Combine(containers.DirectoryOf(kept.Id), "container.json"), [], Cancel);
+        Assert.Equal(ErrorKind.Corrupt, Assert.Throws<StrataException>(() => store.Engine.ListContainers()).Kind);
+        Assert.Equal(0, await store.Engine.SweepContainersAsync(Cancel));
+        Assert.Equal(ErrorKind.Corrupt, (await Assert.ThrowsAsync<StrataException>(async () => await store.Engine.RemoveContainerAsync("kept", cancellationToken: Cancel))).Kind);
+        await store.Engine.RemoveContainerAsync("kept", force: true, cancellationToken: Cancel);
+        Assert.Empty(store.Engine.ListContainers());
+        store.AssertNothingLeft();
+    }
+
+    [Fact]
     public async Task Names_are_given_once_and_free_again_after_removal()
     {
         ContainerRecord first = await store.Engine.CreateContainerAsync(Sleeper("only"), Cancel);
