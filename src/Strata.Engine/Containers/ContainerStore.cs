@@ -211,7 +211,10 @@ public sealed partial class ContainerStore
     private string TransientMark(string id) => Path.Combine(DirectoryOf(id), "transient");
 
     /// <summary>Whether the container exists: has a record, be it damaged.</summary>
-    internal bool HasRecord(string id) => FileSystems.TryGetStatus(RecordOf(id)) is { } status && (status.Size > 0 || !File.Exists(TransientMark(id)));
+    internal bool HasRecord(string id) => File.Exists(RecordOf(id)) && (!IsTransient(id) || TryRead(id) is not null);
+
+    // Empty or full of zeros, it is what a power cut leaves of it.
+    private bool IsTransient(string id) => File.Exists(TransientMark(id));
 
     /// <summary>Writes who runs it, after the last exit code was removed.</summary>
     internal void WriteStart(string id, ContainerStart start)
@@ -330,19 +333,23 @@ public sealed partial class ContainerStore
 
     /// <summary>Who runs it, or ran it last; null where it was never started.</summary>
     internal ContainerStart? ReadStart(string id)
-        => AtomicFile.TryReadUnsynced(Path.Combine(DirectoryOf(id), "started.json")) is { } bytes ? ContainerFields.ReadStart(JsonFields.Parse(bytes)) : null;
+        => AtomicFile.TryReadUnsynced(Path.Combine(DirectoryOf(id), "started.json"), bytes => ContainerFields.ReadStart(JsonFields.Parse(bytes)));
 
     /// <summary>A record, or null where there is none.</summary>
     /// <exception cref="StrataException">Corrupt: it cannot be read.</exception>
     internal ContainerRecord? TryRead(string id)
     {
-        if (AtomicFile.TryRead(RecordOf(id)) is not { } bytes || (bytes.Length == 0 && !HasRecord(id)))
+        if (AtomicFile.TryRead(RecordOf(id)) is not { } bytes)
         {
             return null;
         }
         try
         {
             return ContainerFields.Read(JsonFields.Parse(bytes));
+        }
+        catch (JsonException) when (IsTransient(id))
+        {
+            return null;
         }
         catch (JsonException e)
         {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 using Strata.Linux;
 
@@ -144,9 +145,23 @@ public static class AtomicFile
             : content.Length <= limit ? content
             : throw new StrataException(ErrorKind.Corrupt, $"{path}: a record has at most {limit} bytes") { Hint = "see strata system check" };
 
-    /// <summary>A record that was written without a sync, or null where it is not there, or is empty: a power cut may keep the name and not what it names.</summary>
+    /// <summary>
+    /// A record that was written without a sync; null where it is not there or cannot be understood: a power cut may keep the name, and leave what it
+    /// names empty or full of zeros (ext4(5), delayed allocation).
+    /// </summary>
     /// <exception cref="LinuxException">It cannot be read.</exception>
-    internal static byte[]? TryReadUnsynced(string path) => TryRead(path) is { Length: > 0 } content ? content : null;
+    internal static T? TryReadUnsynced<T>(string path, Func<byte[], T> parse)
+        where T : class
+    {
+        try
+        {
+            return TryRead(path) is { } content ? parse(content) : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>Forgets a record. Not there is no error.</summary>
     public static void Delete(string path, bool durable = true)

@@ -23,7 +23,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
 
     /// <summary>How a container's net was made last; null where it has none of its own, or was never started.</summary>
     internal ContainerNetworkState? TryReadState(string id)
-        => AtomicFile.TryReadUnsynced(StateFile(id)) is { } bytes ? NetworkFields.ReadState(JsonFields.Parse(bytes)) : null;
+        => AtomicFile.TryReadUnsynced(StateFile(id), bytes => NetworkFields.ReadState(JsonFields.Parse(bytes)));
 
     internal void WriteState(string id, ContainerNetworkState state, bool durable)
         => AtomicFile.Write(StateFile(id), JsonFieldsWriter.Serialize(state, NetworkFields.Write), durable);
