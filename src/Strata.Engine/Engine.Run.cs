@@ -166,12 +166,12 @@ public sealed partial class Engine
         ImageConfig config = OciJson.ParseConfig(await Content.ReadAsync(manifest.Config, cancellationToken).ConfigureAwait(false));
         CommittedSnapshot? parent = await ImageUnpacker.UnpackAsync(Content, manifest, config, Snapshots, cancellationToken).ConfigureAwait(false);
         await Snapshots.RemoveAsync(new ActiveSnapshot(record.Id, parent), cancellationToken).ConfigureAwait(false);
-        return await PrepareSnapshotAsync(record, parent, cancellationToken).ConfigureAwait(false);
+        return await PrepareSnapshotAsync(record, parent, durable: !record.Remove, cancellationToken).ConfigureAwait(false);
     }
 
-    private async ValueTask<ActiveSnapshot> PrepareSnapshotAsync(ContainerRecord record, CommittedSnapshot? parent, CancellationToken cancellationToken)
+    private async ValueTask<ActiveSnapshot> PrepareSnapshotAsync(ContainerRecord record, CommittedSnapshot? parent, bool durable, CancellationToken cancellationToken)
     {
-        ActiveSnapshot snapshot = await Snapshots.PrepareAsync(record.Id, parent, ContainerRunner.MountPoints(record), cancellationToken).ConfigureAwait(false);
+        ActiveSnapshot snapshot = await Snapshots.PrepareAsync(record.Id, parent, ContainerRunner.MountPoints(record), durable, cancellationToken).ConfigureAwait(false);
         if (record.Life.StorageBytes is { } bytes)
         {
             await Snapshots.LimitAsync(snapshot, bytes, cancellationToken).ConfigureAwait(false);
@@ -195,7 +195,7 @@ public sealed partial class Engine
         {
             string name = await Containers.TakeNameAsync(options.Name, id, durable, cancellationToken).ConfigureAwait(false);
             record = record with { Name = name };
-            ActiveSnapshot snapshot = await PrepareSnapshotAsync(record, parent, cancellationToken).ConfigureAwait(false);
+            ActiveSnapshot snapshot = await PrepareSnapshotAsync(record, parent, durable, cancellationToken).ConfigureAwait(false);
             Containers.Write(record, durable);
             Containers.Note("create", record);
             return (record, snapshot, held);

@@ -168,7 +168,7 @@ internal sealed class RunMounts(RunStep step, StepResult[] inputs, BuildEnvironm
         if (!mount.Options.ReadOnly)
         {
             // What the step writes is lost with this copy.
-            ActiveSnapshot copy = await environment.Snapshots.PrepareAsync(BuildExecutor.NewKey(), source, null, cancellationToken).ConfigureAwait(false);
+            ActiveSnapshot copy = await environment.Snapshots.PrepareAsync(BuildExecutor.NewKey(), source, null, cancellationToken: cancellationToken).ConfigureAwait(false);
             _copies.Add(copy);
             shown = copy;
         }

@@ -64,7 +64,7 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
     }
 
     /// <inheritdoc/>
-    public async ValueTask<ActiveSnapshot> PrepareAsync(string key, CommittedSnapshot? parent, IReadOnlyList<MountPoint>? mountPoints = null, CancellationToken cancellationToken = default)
+    public async ValueTask<ActiveSnapshot> PrepareAsync(string key, CommittedSnapshot? parent, IReadOnlyList<MountPoint>? mountPoints = null, bool durable = false, CancellationToken cancellationToken = default)
     {
         string folder = ActivePath(key), staging = _layout.NewIngestPath("active");
         bool isPlaced = false;
@@ -80,9 +80,13 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
             }
             Directory.CreateDirectory(staging);
             ActiveRecord record = await FillAsync(staging, parent, mountPoints ?? [], cancellationToken).ConfigureAwait(false);
-            AtomicFile.Write(Path.Combine(staging, "snapshot.json"), JsonFieldsWriter.Serialize(record, ActiveRecord.Write), durable: false);
+            AtomicFile.Write(Path.Combine(staging, "snapshot.json"), JsonFieldsWriter.Serialize(record, ActiveRecord.Write), durable);
             Durability.Rename(staging, folder, replace: false);
             isPlaced = true;
+            if (durable)
+            {
+                Durability.SyncDirectory(_layout.Active);
+            }
             return new ActiveSnapshot(key, parent, record.HasInit, Name, record.Made);
         }
         catch (LinuxException e) when (e.Errno is Errno.EEXIST or Errno.ENOTEMPTY && e.Call == "rename")

@@ -59,8 +59,8 @@ internal sealed class SnapshotRouter(StoreLayout layout, string chosen) : ISnaps
         return all;
     }
 
-    public ValueTask<ActiveSnapshot> PrepareAsync(string key, CommittedSnapshot? parent, IReadOnlyList<MountPoint>? mountPoints = null, CancellationToken cancellationToken = default)
-        => For(parent).PrepareAsync(key, parent, mountPoints, cancellationToken);
+    public ValueTask<ActiveSnapshot> PrepareAsync(string key, CommittedSnapshot? parent, IReadOnlyList<MountPoint>? mountPoints = null, bool durable = false, CancellationToken cancellationToken = default)
+        => For(parent).PrepareAsync(key, parent, mountPoints, durable, cancellationToken);
 
     public ValueTask LimitAsync(ActiveSnapshot snapshot, long bytes, CancellationToken cancellationToken = default) => For(snapshot).LimitAsync(snapshot, bytes, cancellationToken);
 

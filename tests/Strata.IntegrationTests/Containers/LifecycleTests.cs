@@ -185,7 +185,7 @@ public sealed class LifecycleTests(ContainerStoreFixture store) : IClassFixture<
         using (await store.Engine.Containers.CreateDirectoryAsync(id, Cancel))
         {
             await store.Engine.Containers.TakeNameAsync("cut", id, durable: false, Cancel);
-            await store.Engine.Snapshots.PrepareAsync(id, null, null, Cancel);
+            await store.Engine.Snapshots.PrepareAsync(id, null, null, cancellationToken: Cancel);
             Assert.Equal(0, await store.Engine.SweepContainersAsync(Cancel)); // its creator lives
         }
         ContainerRecord taker = await store.Engine.CreateContainerAsync(Sleeper("cut"), Cancel); // the name is nobody's

@@ -83,7 +83,7 @@ public sealed class PowerCutTests(CrashScene scene)
         await CrashDisk.MountAsync(disk.Loop, mount);
         var acknowledged = new List<Acknowledged> { new("(start)", 0, await NamesAsync(root)) };
         string context = Path.Combine(scene.Folder, "context");
-        string[][] more = [["rmi", "loaded:1"], ["tag", "keep:1", "late:1"], ["build", "--no-cache", "-t", "last:1", "-f", Path.Combine(context, "Built"), context]];
+        string[][] more = [["rmi", "loaded:1"], ["tag", "keep:1", "late:1"], ["build", "--no-cache", "-t", "last:1", "-f", Path.Combine(context, "Built"), context], ["create", "--name", "made", "box:1", "true"], ["tag", "keep:1", "later:1"]];
         foreach (string[] arguments in scene.Commands.Where(c => c.Name is not ("prune-all" or "export" or "rm")).Select(c => c.Arguments).Concat(more))
         {
             (await Programs.StrataAsync(root, arguments)).Ok();
@@ -130,7 +130,8 @@ public sealed class PowerCutTests(CrashScene scene)
             int[] sectors = [.. tail.Select(e => random.Next(e.Bytes!.Length / SectorBytes + 1))];
             Apply(state, tail.Index().Select(t => torn[t.Index] ? t.Item with { Bytes = t.Item.Bytes![..(sectors[t.Index] * SectorBytes)] } : t.Item));
             int last = acknowledged.FindLastIndex(a => a.Events <= cut);
-            running.Add(CheckStateAsync(state, $"state {i}, cut at event {cut} of {events.Length}, after {acknowledged[last].Command}", isOrdered, acknowledged[last].Names,
+            bool isMade = acknowledged[..(last + 1)].Any(a => a.Command.StartsWith("create ", StringComparison.Ordinal));
+            running.Add(CheckStateAsync(state, $"state {i}, cut at event {cut} of {events.Length}, after {acknowledged[last].Command}", isOrdered, isMade, acknowledged[last].Names,
                 last + 1 < acknowledged.Count ? acknowledged[last + 1].Names : null, log).ContinueWith(t => { slots.Release(); return t; }, TaskScheduler.Default).Unwrap());
         }
         await Task.WhenAll(running);
@@ -145,7 +146,7 @@ public sealed class PowerCutTests(CrashScene scene)
         }
     }
 
-    private static async Task CheckStateAsync(string image, string what, bool isOrdered, string[] before, string[]? after, TrialLog log)
+    private static async Task CheckStateAsync(string image, string what, bool isOrdered, bool isMade, string[] before, string[]? after, TrialLog log)
     {
         string mount = image + ".mnt", root = Path.Combine(mount, "store");
         await CrashDisk.MountAsync(image, mount);
@@ -155,6 +156,10 @@ public sealed class PowerCutTests(CrashScene scene)
         if (!names.SequenceEqual(before) && (after is null || !names.SequenceEqual(after)))
         {
             faults.Add($"lists {string.Join(' ', names)}; was {string.Join(' ', before)}; was to be {string.Join(' ', after ?? [])}");
+        }
+        if (isMade && await Programs.StrataAsync(root, "diff", "made") is { Code: not 0 } lost)
+        {
+            faults.Add($"the container that was created is not whole: {lost.Err}");
         }
         CrashScene.Forget(root);
         await CrashDisk.UnmountAsync(mount);

@@ -303,7 +303,7 @@ public abstract partial class SnapshotterContract : IDisposable
         CommittedSnapshot top = await _store.StackAsync([.. Enumerable.Range(0, layers).Select(i => (TarItem[])[File($"f{i % 100}", $"{i}")])]);
         Assert.Equal(Math.Min(layers, 100), _store.Paths(top).Count);
         Assert.Equal($"{layers - 1}", _store.Read(top, $"f{(layers - 1) % 100}"));
-        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", top, withMountPoints ? [new MountPoint("/proc", IsDirectory: true)] : [], Token);
+        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", top, withMountPoints ? [new MountPoint("/proc", IsDirectory: true)] : [], cancellationToken: Token);
         _store.Shell(active, (withMountPoints ? "test -d proc && " : "") + "test -e f5 && touch new");
         Assert.Equal(["A /new"], await _store.ChangesAsync(active));
     }

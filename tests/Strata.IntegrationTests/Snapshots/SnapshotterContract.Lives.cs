@@ -19,7 +19,7 @@ public abstract partial class SnapshotterContract
         [
             new("/proc", true), new("/dev", true), new("/etc/hosts", false), new("/etc/passwd", false), new("/etc/resolv.conf", false), new("/var/log/app", true), new("/a/b/../c", true), new("/a", true),
         ];
-        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", image, points, Token);
+        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", image, points, cancellationToken: Token);
         List<string> seen = _store.See(active);
         Assert.Equal(
             ["/", "/a", "/a/c", "/data", "/data/var", "/data/var/log", "/data/var/log/app", "/dev", "/etc", "/etc/hosts", "/etc/passwd", "/etc/resolv.conf", "/proc", "/run", "/run/resolve", "/run/resolve/stub.conf", "/var"],
@@ -41,7 +41,7 @@ public abstract partial class SnapshotterContract
     public async Task A_mount_point_below_a_file_is_refused_and_leaves_nothing(string path)
     {
         CommittedSnapshot image = await _store.ApplyAsync(null, File("file"), SymbolicLink("loop", "loop"));
-        StrataException e = await Assert.ThrowsAsync<StrataException>(async () => await _store.Snapshots.PrepareAsync("c", image, [new MountPoint(path, true)], Token));
+        StrataException e = await Assert.ThrowsAsync<StrataException>(async () => await _store.Snapshots.PrepareAsync("c", image, [new MountPoint(path, true)], cancellationToken: Token));
         Assert.Equal(ErrorKind.Invalid, e.Kind);
         Assert.Contains(path, e.Message, StringComparison.Ordinal);
         await _store.Snapshots.RemoveAsync(image, Token);
@@ -52,7 +52,7 @@ public abstract partial class SnapshotterContract
     public async Task What_was_only_made_to_mount_on_is_not_seen_without_a_mount()
     {
         CommittedSnapshot image = await _store.ApplyAsync(null, Directory("etc"), File("etc/passwd"), File("etc/kept"));
-        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", image, [new("/proc", true), new("/etc/hosts", false), new("/run/app", true), new("/run/other", true)], Token);
+        ActiveSnapshot active = await _store.Snapshots.PrepareAsync("c", image, [new("/proc", true), new("/etc/hosts", false), new("/run/app", true), new("/run/other", true)], cancellationToken: Token);
         List<string> Read()
         {
             using LayerStack stack = _store.Snapshots.OpenStack(active);
