@@ -42,7 +42,7 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
             }
             using (child)
             {
-                Task copied = Task.WhenAll(outPipe.CopyToAsync(output, CancellationToken.None), errPipe.CopyToAsync(error, CancellationToken.None));
+                Task copied = Task.WhenAll(CopyAsync(outPipe, output), CopyAsync(errPipe, error));
                 int exitCode = await WaitAsync(id, child, cancellationToken).ConfigureAwait(false);
                 await copied.ConfigureAwait(false);
                 ThrowIfNotStarted(bundle, process);
@@ -59,6 +59,10 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
             FileSystems.RemoveTree(bundle);
         }
     }
+
+    // A pipe's read waits as long as the step is silent: on a thread of its own, because the pool gives a new one for each that waits only after half a second.
+    private static Task CopyAsync(FileStream pipe, Stream target)
+        => Task.Factory.StartNew(() => pipe.CopyTo(target), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private async ValueTask<int> WaitAsync(string id, ChildProcess child, CancellationToken cancellationToken)
     {
