@@ -6,9 +6,9 @@ namespace Strata.Snapshots;
 
 /// <summary>
 /// One way to snapshots of every kind: each is used by the snapshotter its record names, and what is new is made by the chosen one. What stands on something
-/// is of the same kind. An image's layers are applied for the chosen one, whatever others have of it.
+/// is of the same kind. An image's layers are applied for the chosen one; where nobody asked for it, an image that overlay has whole is used as it is.
 /// </summary>
-internal sealed class SnapshotRouter(StoreLayout layout, string chosen) : ISnapshotter
+internal sealed class SnapshotRouter(StoreLayout layout, string chosen, bool mayTakeOthers) : ISnapshotter
 {
     private readonly Lock _turn = new();
     private OverlaySnapshotter? _overlay;
@@ -39,11 +39,17 @@ internal sealed class SnapshotRouter(StoreLayout layout, string chosen) : ISnaps
     public ValueTask<CommittedSnapshot> ApplyAsync(CommittedSnapshot? parent, Descriptor layer, Digest diffId, IContentSource source, CancellationToken cancellationToken = default)
         => For(parent).ApplyAsync(parent, layer, diffId, source, cancellationToken);
 
-    /// <summary>For the chosen one, whatever others have.</summary>
-    public ValueTask<CommittedSnapshot?> ApplyStackAsync(IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken = default)
-        => Chosen.ApplyStackAsync(layers, source, cancellationToken);
+    /// <summary>For the chosen one, unless overlay has it and nobody asked.</summary>
+    public async ValueTask<CommittedSnapshot?> ApplyStackAsync(IReadOnlyList<(Descriptor Layer, Digest DiffId)> layers, IContentSource source, CancellationToken cancellationToken = default)
+        => (MayBeOverlays && layers.Count > 0 ? await TryGetAsync([.. layers.Select(l => l.DiffId)], cancellationToken).ConfigureAwait(false) : null)
+            ?? await Chosen.ApplyStackAsync(layers, source, cancellationToken).ConfigureAwait(false);
 
-    public ValueTask<CommittedSnapshot?> TryGetAsync(IReadOnlyList<Digest> diffIds, CancellationToken cancellationToken = default) => Chosen.TryGetAsync(diffIds, cancellationToken);
+    public async ValueTask<CommittedSnapshot?> TryGetAsync(IReadOnlyList<Digest> diffIds, CancellationToken cancellationToken = default)
+        => await Chosen.TryGetAsync(diffIds, cancellationToken).ConfigureAwait(false)
+            ?? (MayBeOverlays ? await Get(OverlaySnapshotter.OwnName).TryGetAsync(diffIds, cancellationToken).ConfigureAwait(false) : null);
+
+    // A store from before, or from a kernel without EROFS: its images are used as they are, and what comes is EROFS.
+    private bool MayBeOverlays => mayTakeOthers && chosen == ErofsSnapshotter.OwnName;
 
     /// <summary>The stack as each snapshotter has it that has it; the chosen one's first.</summary>
     internal async ValueTask<IReadOnlyList<CommittedSnapshot>> GetAllAsync(IReadOnlyList<Digest> diffIds, CancellationToken cancellationToken = default)

@@ -6,9 +6,9 @@ using Strata.Oci;
 namespace Strata.Snapshots;
 
 /// <summary>
-/// Which snapshotter a store's new snapshots are made by: the one that is asked for, or that the store's settings name; else overlay where overlayfs
-/// mounts on the store's file system, and union elsewhere. What was found out is kept in snapshots/snapshotter.json, for as long as kernel
-/// and file system are the same.
+/// Which snapshotter a store's new snapshots are made by: the one that is asked for, or that the store's settings name; else EROFS where the kernel mounts
+/// it out of the store's files, else overlay where overlayfs mounts on the store's file system, and union elsewhere. What was found out is kept in
+/// snapshots/snapshotter.json, for as long as kernel and file system are the same.
 /// </summary>
 public sealed class SnapshotterChoice
 {
@@ -17,7 +17,7 @@ public sealed class SnapshotterChoice
     private SnapshotterChoice(SnapshotRouter router, string reason) => (Router, Reason) = (router, reason);
 
     /// <summary>The names that can be asked for.</summary>
-    public static IReadOnlyList<string> Names { get; } = [OverlaySnapshotter.OwnName, ErofsSnapshotter.OwnName, UnionSnapshotter.OwnName];
+    public static IReadOnlyList<string> Names { get; } = [ErofsSnapshotter.OwnName, OverlaySnapshotter.OwnName, UnionSnapshotter.OwnName];
 
     /// <summary>The same, as words.</summary>
     public static string NamesInWords => $"{string.Join(", ", Names.SkipLast(1))} and {Names[^1]}";
@@ -87,13 +87,17 @@ public sealed class SnapshotterChoice
         {
             throw new StrataException(ErrorKind.Unsupported, $"snapshotter {asked}: {not.Reason}") { Hint = otherwise };
         }
-        var router = new SnapshotRouter(layout, asked);
+        var router = new SnapshotRouter(layout, asked, mayTakeOthers: false);
         router.Get(asked); // of that name is one
         return new SnapshotterChoice(router, reason);
     }
 
     private static FoundSnapshotter Find(StoreLayout layout, FoundSnapshotter place)
     {
+        if (ErofsProbe.Make(layout) is { Mounts: true } erofs)
+        {
+            return place with { Name = ErofsSnapshotter.OwnName, Reason = erofs.Reason };
+        }
         (bool mounts, string reason) = Probe(layout);
         return place with { Name = mounts ? OverlaySnapshotter.OwnName : UnionSnapshotter.OwnName, Reason = reason };
     }
@@ -117,7 +121,7 @@ public sealed class SnapshotterChoice
         return e is LinuxException { Errno: Errno.ENOSPC or Errno.EDQUOT } || (e is IOException && e.HResult is Full or OverQuota);
     }
 
-    private static SnapshotterChoice Of(StoreLayout layout, string name, string reason) => new(new SnapshotRouter(layout, name), reason);
+    private static SnapshotterChoice Of(StoreLayout layout, string name, string reason) => new(new SnapshotRouter(layout, name, mayTakeOthers: true), reason);
 
     // Mounts two directories of the store and deletes a file: some file systems can be mounted upon, and have no whiteouts.
     private static (bool Mounts, string Reason) Probe(StoreLayout layout)
