@@ -3,6 +3,7 @@ using Strata.Build;
 using Strata.Containers;
 using Strata.Content;
 using Strata.Dockerfiles;
+using Strata.Dockerfiles.Lint;
 using Strata.Layers;
 using Strata.Oci;
 
@@ -79,8 +80,19 @@ public sealed partial class Engine
             bases[needed.Name] = contexts.Layouts.TryGetValue(needed.Name.Image, out Descriptor? layout) ? await ReadLayoutAsync(needed.Name, layout, request, cancellationToken).ConfigureAwait(false)
                 : await ReadBaseAsync(needed, request, cancellationToken).ConfigureAwait(false);
         }
-        WarnOfFindings(file, bases, request, settings.Ignore, progress);
-        BuildGraph graph = BuildPlanner.Plan(file, bases, request.Options);
+        Task<ImmutableArray<LintFinding>> linting = StartLinting(file, bases, request, settings.Ignore, progress);
+        try
+        {
+            return await BuildPlannedAsync(BuildPlanner.Plan(file, bases, request.Options), request, settings, progress, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            Warn(await linting.ConfigureAwait(false), progress);
+        }
+    }
+
+    private async ValueTask<BuiltImage> BuildPlannedAsync(BuildGraph graph, BuildRequest request, BuildSettings settings, IBuildProgress progress, CancellationToken cancellationToken)
+    {
         foreach (string warning in graph.Warnings)
         {
             progress.Warn(warning);
@@ -193,6 +205,8 @@ public sealed record BuildRequest
     public bool Explain { get; init; }
     /// <summary>Keeps what a failed step left as a container; the failure's hint names it.</summary>
     public bool KeepFailed { get; init; }
+    /// <summary>Warns of what the linter finds in the file. What the file itself makes an error is one in any case.</summary>
+    public bool Lints { get; init; } = true;
     /// <summary>Asks the registry for newer bases.</summary>
     public bool Pull { get; init; }
     /// <summary>How layers are compressed.</summary>

@@ -19,7 +19,7 @@ public sealed partial class Engine
             if (await TryReadImageAsync(image.Record.Manifest, cancellationToken).ConfigureAwait(false) is var (_, manifest, config) && manifest.Layers.Length == config.RootFs.DiffIds.Length
                 && manifest.Layers.Length > 0 && manifest.Layers.All(l => Content.TryGetSize(l.Digest) == l.Size))
             {
-                await Snapshots.ApplyStackAsync([.. manifest.Layers.Zip(config.RootFs.DiffIds)], Content, cancellationToken).ConfigureAwait(false);
+                await Snapshotter.Router.Get(Snapshots.Name).ApplyStackAsync([.. manifest.Layers.Zip(config.RootFs.DiffIds)], Content, cancellationToken).ConfigureAwait(false);
                 images++;
             }
         }

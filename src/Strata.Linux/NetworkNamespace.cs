@@ -14,12 +14,9 @@ public static unsafe class NetworkNamespace
     public static SafeFileHandle Create(Action<SafeFileHandle>? configure = null)
     {
         SafeFileHandle? result = null;
-        ExceptionDispatchInfo? failure = null;
-        // A thread of its own: it ends in the namespace that it made, and no other thread ever was in it.
-        var thread = new Thread(() =>
+        try
         {
-#pragma warning disable CA1031 // whatever it is, it is thrown again on the caller's thread
-            try
+            OnThread(() =>
             {
                 if (Native.unshare(CLONE_NEWNET) != 0)
                 {
@@ -27,6 +24,42 @@ public static unsafe class NetworkNamespace
                 }
                 result = Open("/proc/thread-self/ns/net");
                 configure?.Invoke(result);
+            });
+        }
+        catch
+        {
+            result?.Dispose();
+            throw;
+        }
+        return result!;
+    }
+
+    /// <summary>Does something on a thread that is in it.</summary>
+    /// <exception cref="LinuxException">EPERM: it is not ours to enter.</exception>
+    public static void Run(SafeFileHandle netNamespace, Action action)
+    {
+        ArgumentNullException.ThrowIfNull(netNamespace);
+        ArgumentNullException.ThrowIfNull(action);
+        OnThread(() =>
+        {
+            if (Native.setns(netNamespace.Fd(), CLONE_NEWNET) != 0)
+            {
+                throw Native.Failure("setns", "(network namespace)");
+            }
+            action();
+        });
+    }
+
+    // A thread of its own: it ends in the namespace that it is in then, and no other thread ever was in it.
+    private static void OnThread(Action action)
+    {
+        ExceptionDispatchInfo? failure = null;
+        var thread = new Thread(() =>
+        {
+#pragma warning disable CA1031 // whatever it is, it is thrown again on the caller's thread
+            try
+            {
+                action();
             }
             catch (Exception e)
             {
@@ -37,12 +70,7 @@ public static unsafe class NetworkNamespace
         { IsBackground = true };
         thread.Start();
         thread.Join();
-        if (failure is not null)
-        {
-            result?.Dispose();
-            failure.Throw();
-        }
-        return result!;
+        failure?.Throw();
     }
 
     /// <summary>That of a process.</summary>

@@ -93,6 +93,7 @@ internal sealed class BuildCommand
         {
             throw new StrataException(ErrorKind.Invalid, "--progress tty: standard error is no terminal");
         }
+        request = request with { Lints = !quiet };
         BuildResult result = kind == "rawjson" ? await BuildAsync(request, new BuildRawJson(_context.Error, TimeProvider.System), cancellationToken)
             : json ? await BuildAsync(request, new BuildJson(_context.Error), cancellationToken) : await BuildAsync(request, new BuildLines(_context.Error, quiet, live), cancellationToken);
         live?.Dispose();

@@ -30,6 +30,21 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
         Assert.NotEqual(0, (await ReadAsync("names", "web")).Code);
     }
 
+    [Fact]
+    public async Task Names_are_known_from_a_containers_first_moment_also_where_the_servers_number_was_lost()
+    {
+        await net.CreateAsync("first");
+        for (int i = 0; i < 5; i++)
+        {
+            string name = $"web{i}";
+            await net.ServeAsync(name, "first");
+            Assert.Equal((0, $"I am {name}\n"), await ReadAsync("first", name));
+            File.Delete("/run/strata/net/dns/aardvark-dns/aardvark.pid"); // as a server does that ends when its successor is there already
+        }
+        Assert.Equal((0, "I am web0\n"), await ReadAsync("first", "web0"));
+        await net.RemoveAllAsync([.. Enumerable.Range(0, 5).Select(i => $"web{i}")]);
+    }
+
     private async Task<(int Code, string Output)> ReadAsync(string network, string host)
     {
         // A static busybox finds names by nslookup only: the C library's way needs libraries that are not in the box.

@@ -16,14 +16,16 @@ public sealed class PowerCutTests(CrashScene scene)
     /// <summary>What was there when a command had ended with 0.</summary>
     private sealed record Acknowledged(string Command, int Events, string[] Names);
 
-    [Fact]
-    public async Task Every_state_that_a_power_cut_can_leave_is_whole_and_has_what_was_acknowledged()
+    [Theory]
+    [InlineData("erofs")]
+    [InlineData("overlay")]
+    public async Task Every_state_that_a_power_cut_can_leave_is_whole_and_has_what_was_acknowledged(string snapshotter)
     {
-        string folder = Path.Combine(scene.Folder, "replay");
+        string folder = Path.Combine(scene.Folder, "replay-" + snapshotter);
         Directory.CreateDirectory(folder);
         string start = Path.Combine(folder, "start.img");
         await CrashDisk.MakeAsync(scene, start);
-        (DiskEvent[] events, List<Acknowledged> acknowledged) = await RecordAsync(start, folder);
+        (DiskEvent[] events, List<Acknowledged> acknowledged) = await RecordAsync(start, folder, snapshotter);
         Assert.True(events.Count(e => e.IsFlush) > 20, $"{events.Count(e => e.IsFlush)} flushes in {events.Length} events: a workload that syncs has more");
         var log = new TrialLog($"replayed states of {events.Length} writes and flushes");
         await ReplayAsync(events, acknowledged, start, CrashScene.IsLong ? 1_200 : 60, log);
@@ -75,12 +77,13 @@ public sealed class PowerCutTests(CrashScene scene)
         log.AssertClean(cases.Count);
     }
 
-    private async Task<(DiskEvent[] Events, List<Acknowledged> Acknowledged)> RecordAsync(string start, string folder)
+    private async Task<(DiskEvent[] Events, List<Acknowledged> Acknowledged)> RecordAsync(string start, string folder, string snapshotter)
     {
         string live = Path.Combine(folder, "live.img"), mount = Path.Combine(folder, "live"), root = Path.Combine(mount, "store");
         await CrashDisk.CopyAsync(start, live);
         using var disk = new RecordedDisk(live, Path.Combine(folder, "disk"));
         await CrashDisk.MountAsync(disk.Loop, mount);
+        await File.WriteAllTextAsync(Path.Combine(root, "settings.json"), $$"""{"snapshotter":"{{snapshotter}}"}""");
         var acknowledged = new List<Acknowledged> { new("(start)", 0, await NamesAsync(root)) };
         string context = Path.Combine(scene.Folder, "context");
         string[][] more = [["rmi", "loaded:1"], ["tag", "keep:1", "late:1"], ["build", "--no-cache", "-t", "last:1", "-f", Path.Combine(context, "Built"), context], ["create", "--name", "made", "box:1", "true"], ["tag", "keep:1", "later:1"]];

@@ -71,7 +71,7 @@ public sealed class ErofsStoreTests : IDisposable
     public void Info_says_why_it_is_not_used()
     {
         Load();
-        Assert.Contains("EROFS:        not used (it mounts here: strata --snapshotter erofs takes it)", SeedStore.Exec(SeedStore.Binary, null, "--root", Root, "info").Ok().Out, StringComparison.Ordinal);
+        Assert.Contains("EROFS:        not used (it mounts here: strata --snapshotter erofs takes it)", SeedStore.Exec(SeedStore.Binary, null, "--root", Root, "--snapshotter", "overlay", "info").Ok().Out, StringComparison.Ordinal);
         Assert.Contains("Snapshotter:  erofs (asked for)", Strata("info").Ok().Out, StringComparison.Ordinal);
     }
 

@@ -80,7 +80,11 @@ public sealed class SideBySideTests : IDisposable
         Assert.Equal(["", ".erofs"], Endings());
         Assert.Equal("erofs", Driver("asked"));
         By(null, "run", "--network", "none", "--name", "both", _seeds.Busybox, "true").Ok();
-        Assert.Equal("overlay", Driver("both")); // both are there: the chosen one's are taken
+        Assert.Equal("erofs", Driver("both")); // both are there: the chosen one's are taken
+        By(null, "rm", "as-is", "asked", "both").Ok();
+        By(null, "rmi", "-f", "on-top").Ok();
+        By(null, "system", "migrate").Ok();
+        Assert.Equal([".erofs"], Endings());
     }
 
     [Fact]
@@ -123,19 +127,19 @@ public sealed class SideBySideTests : IDisposable
     public void The_settings_of_a_store_choose_and_a_command_chooses_above_them()
     {
         Load(null);
-        Assert.Equal([""], Endings());
-        File.WriteAllText(Path.Combine(Root, "settings.json"), """{"snapshotter":"erofs"}""");
-        Assert.Contains("Snapshotter:  erofs (named in settings.json)", By(null, "info").Ok().Out, StringComparison.Ordinal);
+        Assert.Equal([".erofs"], Endings());
+        File.WriteAllText(Path.Combine(Root, "settings.json"), """{"snapshotter":"overlay"}""");
+        Assert.Contains("Snapshotter:  overlay (named in settings.json)", By(null, "info").Ok().Out, StringComparison.Ordinal);
         By(null, "run", "--network", "none", "--name", "c", _seeds.Busybox, "true").Ok();
-        Assert.Equal("erofs", Driver("c"));
-        By("overlay", "run", "--network", "none", "--name", "d", _seeds.Busybox, "true").Ok();
-        Assert.Equal("overlay", Driver("d"));
+        Assert.Equal("overlay", Driver("c"));
+        By("erofs", "run", "--network", "none", "--name", "d", _seeds.Busybox, "true").Ok();
+        Assert.Equal("erofs", Driver("d"));
         By(null, "system", "budget", "--max-size", "20GB").Ok(); // what others set stays
-        Assert.Contains("erofs (named in settings.json)", By(null, "info").Ok().Out, StringComparison.Ordinal);
+        Assert.Contains("overlay (named in settings.json)", By(null, "info").Ok().Out, StringComparison.Ordinal);
         File.WriteAllText(Path.Combine(Root, "settings.json"), """{"snapshotter":"btrfs"}""");
         Outcome refused = By(null, "run", "--network", "none", _seeds.Busybox, "true");
         Assert.Equal(125, refused.Code);
-        Assert.Contains("snapshotter btrfs: there are overlay, erofs and union", refused.Err, StringComparison.Ordinal);
+        Assert.Contains("snapshotter btrfs: there are erofs, overlay and union", refused.Err, StringComparison.Ordinal);
     }
 
     // What a kernel says that cannot: each call that is refused leads one step down, and says so. strace counts for each thread, and each attempt has its own:

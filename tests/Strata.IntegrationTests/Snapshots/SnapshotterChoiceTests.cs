@@ -17,19 +17,19 @@ public sealed class SnapshotterChoiceTests : IDisposable
     public void Dispose() => FileSystems.RemoveTree(_folder);
 
     [Fact]
-    public void Overlay_is_chosen_where_it_mounts_and_the_answer_is_kept()
+    public void Erofs_is_chosen_where_it_mounts_and_the_answer_is_kept()
     {
         var layout = new StoreLayout(_folder);
         var told = new List<string>();
         SnapshotterChoice first = SnapshotterChoice.Make(layout, asked: null, told.Add), again = SnapshotterChoice.Make(layout, asked: null, told.Add);
-        Assert.Equal((OverlaySnapshotter.OwnName, "overlayfs mounts here"), (first.Snapshotter.Name, first.Reason));
+        Assert.Equal((ErofsSnapshotter.OwnName, "EROFS mounts here out of files"), (first.Snapshotter.Name, first.Reason));
         Assert.Equal(first.Reason, again.Reason);
         Assert.Empty(told);
         string record = Path.Combine(layout.Snapshots, "snapshotter.json");
-        File.WriteAllText(record, File.ReadAllText(record).Replace("overlayfs mounts here", "as it was found", StringComparison.Ordinal));
+        File.WriteAllText(record, File.ReadAllText(record).Replace("EROFS mounts here out of files", "as it was found", StringComparison.Ordinal));
         Assert.Equal("as it was found", SnapshotterChoice.Make(layout).Reason);
         File.WriteAllText(record, File.ReadAllText(record).Replace(Host.KernelRelease, "another kernel", StringComparison.Ordinal));
-        Assert.Equal("overlayfs mounts here", SnapshotterChoice.Make(layout).Reason); // found out anew
+        Assert.Equal("EROFS mounts here out of files", SnapshotterChoice.Make(layout).Reason); // found out anew
     }
 
     [Fact]
@@ -38,7 +38,7 @@ public sealed class SnapshotterChoiceTests : IDisposable
         var layout = new StoreLayout(_folder);
         Assert.Equal(UnionSnapshotter.OwnName, SnapshotterChoice.Make(layout, "union").Snapshotter.Name);
         StrataException e = Assert.Throws<StrataException>(() => SnapshotterChoice.Make(layout, "btrfs"));
-        Assert.Equal((ErrorKind.Invalid, "snapshotter btrfs: there are overlay, erofs and union"), (e.Kind, e.Message));
+        Assert.Equal((ErrorKind.Invalid, "snapshotter btrfs: there are erofs, overlay and union"), (e.Kind, e.Message));
     }
 
     [Fact]
@@ -99,16 +99,27 @@ public sealed class SnapshotterChoiceTests : IDisposable
         Mounts.RunInPrivateNamespace(() =>
         {
             Mounts.Mount(new MountSpec("overlay", "o", place, ["lowerdir=" + Path.Combine(_folder, "l"), "upperdir=" + Path.Combine(_folder, "u"), "workdir=" + Path.Combine(_folder, "w")]));
-            RunMainFlow(seeds, Path.Combine(place, "store"));
+            RunMainFlow(seeds, Path.Combine(place, "store"), "union (overlayfs cannot be mounted");
             return 0;
         });
     }
 
-    private static void RunMainFlow(SeedStore seeds, string root)
+    [Fact]
+    public void Build_run_diff_commit_and_mount_work_by_overlay_alone()
+    {
+        using var seeds = new SeedStore();
+        string root = Path.Combine(_folder, "store");
+        SeedStore.RunIn(root, null, "--snapshotter", "overlay", "images").Ok();
+        File.WriteAllText(Path.Combine(root, "settings.json"), """{"snapshotter":"overlay"}""");
+        RunMainFlow(seeds, root, "overlay (named in settings.json)");
+        Assert.DoesNotContain(Directory.GetDirectories(Path.Combine(root, "trees")), d => Path.HasExtension(d));
+    }
+
+    private static void RunMainFlow(SeedStore seeds, string root, string snapshotter)
     {
         Outcome Strata(params string[] arguments) => SeedStore.RunIn(root, null, arguments);
         seeds.Run("save", "-o", Path.Combine(seeds.Folder, "box.tar"), seeds.Busybox).Ok();
-        Assert.Contains("union (overlayfs cannot be mounted", Strata("info").Ok().Out, StringComparison.Ordinal);
+        Assert.Contains(snapshotter, Strata("info").Ok().Out, StringComparison.Ordinal);
         Strata("load", "-i", Path.Combine(seeds.Folder, "box.tar")).Ok();
         string context = seeds.Context(("file", "copied\n"), ("Dockerfile", $"FROM {seeds.Busybox} AS one\nRUN echo built >/built && rm /etc/motd\nFROM one\nCOPY file /file\nCOPY --from=one /built /again\nRUN mkdir -p /d && rm -r /usr/share/doc\n"));
         Strata("build", "-t", "app", context).Ok();

@@ -59,4 +59,19 @@ public sealed class NetworkFilesTests
     [InlineData("10.90.0.2", "02:42:0a:5a:00:02")]
     [InlineData("fd00::1:2:3", "02:42:00:02:00:03")]
     public void A_hardware_address_follows_from_the_address(string address, string mac) => Assert.Equal(mac, ContainerNetworks.MacOf(IPAddress.Parse(address)));
+
+    [Fact]
+    public void A_name_server_is_asked_and_its_answer_told_from_a_refusal()
+    {
+        byte[] question = NameServer.Question(0x0102, "web.lab", 1);
+        Assert.Equal([1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, .. "web"u8, 3, .. "lab"u8, 0, 0, 1, 0, 1], question);
+        byte[] answer = [.. question];
+        (answer[2], answer[3], answer[7]) = (0x81, 0x80, 1);
+        Assert.True(NameServer.IsAnswer(answer, 0x0102));
+        Assert.False(NameServer.IsAnswer(answer, 0x0103));
+        Assert.False(NameServer.IsAnswer(question, 0x0102));
+        Assert.False(NameServer.IsAnswer(answer.AsSpan(0, 12), 0x0102));
+        answer[3] = 0x83; // no such name
+        Assert.False(NameServer.IsAnswer(answer, 0x0102));
+    }
 }

@@ -14,6 +14,7 @@ namespace Strata.Containers.Networks;
 /// </summary>
 internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore containers, NetworkStore networks)
 {
+    private const int MaxWakes = 3;
     private static readonly string s_upFolder = Path.Combine(NetworkStore.MachineRoot, "up");
     private readonly Netavark _netavark = new();
 
@@ -99,17 +100,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     }
 
     private static string Resolv(ContainerRecord record, IEnumerable<(NetworkEndpoint Endpoint, NetworkRecord Network)> places, string hostResolv)
-    {
-        var servers = new List<IPAddress>();
-        foreach ((_, NetworkRecord network) in places)
-        {
-            foreach (NetworkSubnet subnet in network.Dns ? network.Subnets : [])
-            {
-                servers.Add(subnet.Gateway);
-            }
-        }
-        return NetworkFiles.Resolv(hostResolv, ownNet: true, servers, record.Networking);
-    }
+        => NetworkFiles.Resolv(hostResolv, ownNet: true, [.. ServersOf(places)], record.Networking);
 
     private static string ReadHostResolv()
     {
@@ -217,8 +208,17 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     private async ValueTask SetUpHeldAsync(ContainerRecord record, List<(NetworkEndpoint Endpoint, NetworkRecord Network)> places, ImmutableArray<PortMapping> ports, SafeFileHandle netNamespace, string request, CancellationToken cancellationToken)
     {
         AtomicFile.Write(request, Netavark.Request(layout.Root, record.Id, record.Name, places, ports), durable: false);
-        await _netavark.SetUpAsync(request, netNamespace, places.Exists(p => p.Network.Dns), cancellationToken).ConfigureAwait(false);
+        IPAddress[] servers = [.. ServersOf(places)];
+        await _netavark.SetUpAsync(request, netNamespace, servers.Length > 0, cancellationToken).ConfigureAwait(false);
+        // It need not wait for ever: it may not be interested in names at all.
+        for (int wakes = 0; servers.Length > 0 && !await NameServer.WaitUntilKnownAsync(netNamespace, servers, record.ShortId).ConfigureAwait(false) && wakes < MaxWakes; wakes++)
+        {
+            await Netavark.WakeServerAsync(cancellationToken).ConfigureAwait(false);
+        }
     }
+
+    private static IEnumerable<IPAddress> ServersOf(IEnumerable<(NetworkEndpoint Endpoint, NetworkRecord Network)> places)
+        => places.Where(p => p.Network.Dns).SelectMany(p => p.Network.Subnets).Select(s => s.Gateway);
 
     private StartingNetwork Share(ContainerRecord record)
     {

@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
+using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
 
@@ -26,17 +28,21 @@ internal sealed class Netavark(string binary = "netavark")
         Hint = "apt-get install netavark aardvark-dns iptables, or do without: --network host or --network none",
     };
 
+    private const string ServerName = "aardvark-dns";
+    private const int HangUpSignal = 1;
+    private static readonly string[] s_environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"];
+
     private static string DnsFolder => Path.Combine(NetworkStore.MachineRoot, "dns");
 
     /// <summary>Makes a container's interfaces, names and rules.</summary>
     /// <exception cref="StrataException">It could not.</exception>
     internal async ValueTask SetUpAsync(string requestFile, SafeFileHandle netNamespace, bool dns, CancellationToken cancellationToken)
     {
-        if (dns && ChildProcess.FindProgram("aardvark-dns") is null)
+        if (dns && ChildProcess.FindProgram(ServerName) is null)
         {
             throw new ContainerStartException(125, "aardvark-dns: what answers for the names of containers is needed and not installed") { Hint = "apt-get install aardvark-dns, or make the network with --disable-dns" };
         }
-        _ = HasServer();
+        CheckServer();
         ChildResult result = await RunAsync("setup", requestFile, netNamespace, cancellationToken).ConfigureAwait(false);
         if (result.ExitCode != 0)
         {
@@ -52,7 +58,7 @@ internal sealed class Netavark(string binary = "netavark")
     /// <exception cref="StrataException">It could not.</exception>
     internal async ValueTask TearDownAsync(string requestFile, SafeFileHandle? netNamespace, CancellationToken cancellationToken)
     {
-        bool isServed = HasServer();
+        bool isServed = CheckServer() is not null;
         using SafeFileHandle? empty = netNamespace is null ? NetworkNamespace.Create() : null;
         ChildResult result = await RunAsync("teardown", requestFile, netNamespace ?? empty!, cancellationToken).ConfigureAwait(false);
         if (result.ExitCode != 0 && ErrorOf(result).Split('\n', StringSplitOptions.TrimEntries).FirstOrDefault(l => IsUnexpected(l) && (isServed || !IsAboutServer(l))) is { } line)
@@ -65,20 +71,65 @@ internal sealed class Netavark(string binary = "netavark")
     private static bool IsAboutServer(string line) => line.Contains(NoServer, StringComparison.Ordinal) || line.Contains(NoPidFile, StringComparison.Ordinal);
 
     // netavark sends its signal to whatever has the number in the file: to a zombie, which starts no new server, or to a stranger, whom it ends. So the
-    // file goes where the number is not aardvark-dns's any more, and netavark starts a new one.
-    private static bool HasServer()
+    // file has the number of the server that is there, and is gone where there is none; netavark starts a new one then.
+    private static int? CheckServer()
     {
-        string file = Path.Combine(DnsFolder, "aardvark-dns", "aardvark.pid");
-        if (FileSystems.TryRead(file, 32) is not { } bytes)
+        int? server = FindServer();
+        if (server is null)
         {
-            return false;
+            File.Delete(ServerNumberFile);
         }
-        if (int.TryParse(System.Text.Encoding.ASCII.GetString(bytes), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) && LiveProcess.TryGetStart(pid) is not null && LiveProcess.IsNamed(pid, "aardvark-dns"))
+        else if (ReadServerNumber() != server)
         {
-            return true;
+            AtomicFile.Write(ServerNumberFile, Encoding.ASCII.GetBytes(server.Value.ToString(CultureInfo.InvariantCulture)), durable: false);
         }
-        File.Delete(file);
-        return false;
+        return server;
+    }
+
+    private static string ServerNumberFile => Path.Combine(DnsFolder, ServerName, "aardvark.pid");
+
+    private static int? ReadServerNumber()
+        => FileSystems.TryRead(ServerNumberFile, 32) is { } bytes && int.TryParse(Encoding.ASCII.GetString(bytes), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+
+    // The one with the number; else any with this folder: a server that ends for want of names takes the file away, which may be its successor's by then.
+    private static int? FindServer()
+    {
+        if (ReadServerNumber() is { } number && LiveProcess.TryGetStart(number) is not null && LiveProcess.IsNamed(number, ServerName))
+        {
+            return number;
+        }
+        string folder = Path.Combine(DnsFolder, ServerName);
+        foreach (string path in Directory.GetDirectories("/proc"))
+        {
+            if (int.TryParse(Path.GetFileName(path.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture, out int id) && LiveProcess.IsNamed(id, ServerName)
+                && FileSystems.TryRead(Path.Combine(path, "cmdline"), 1 << 16) is { } line && Encoding.UTF8.GetString(line).Split('\0').Contains(folder))
+            {
+                return id;
+            }
+        }
+        return null;
+    }
+
+    /// <summary>Tells the server once more that there are new names, or starts it: the one that netavark told may have been on its way out.</summary>
+    internal static async ValueTask WakeServerAsync(CancellationToken cancellationToken)
+    {
+        if (CheckServer() is { } server)
+        {
+            LiveProcess.Signal(server, LiveProcess.TryGetStart(server) ?? 0, HangUpSignal);
+            return;
+        }
+        ChildResult started = await ChildProcess.RunAsync(new ChildStart
+        {
+            Program = ChildProcess.FindProgram(ServerName)!,
+            Arguments = ["--config", Path.Combine(DnsFolder, ServerName), "-p", "53", "run"], // returns when it serves
+            Environment = s_environment,
+            WorkingDirectory = "/",
+            NewSession = true,
+        }, cancellationToken: cancellationToken).ConfigureAwait(false);
+        if (started.ExitCode != 0)
+        {
+            throw new StrataException(ErrorKind.Internal, $"network: {ServerName}: {started.ErrorText.Trim()}") { Hint = "what answers for the names of containers does not start; --network host does without it" };
+        }
     }
 
     private static bool IsUnexpected(string line)
@@ -91,8 +142,8 @@ internal sealed class Netavark(string binary = "netavark")
         return ChildProcess.RunAsync(new ChildStart
         {
             Program = Program,
-            Arguments = ["--config", DnsFolder, "--aardvark-binary", ChildProcess.FindProgram("aardvark-dns") ?? "", "--file", requestFile, verb, path],
-            Environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
+            Arguments = ["--config", DnsFolder, "--aardvark-binary", ChildProcess.FindProgram(ServerName) ?? "", "--file", requestFile, verb, path],
+            Environment = s_environment,
             WorkingDirectory = "/",
         }, cancellationToken: cancellationToken);
     }
