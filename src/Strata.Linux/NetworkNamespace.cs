@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using System.Runtime.ExceptionServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -7,7 +8,7 @@ namespace Strata.Linux;
 /// <summary>Network namespaces, held by a descriptor and by the processes in them: gone when the last of both is, with all interfaces in them.</summary>
 public static unsafe class NetworkNamespace
 {
-    private const int CLONE_NEWNET = 0x40000000;
+    private const int CLONE_NEWNET = 0x40000000, AF_INET = 2, AF_INET6 = 10, SOCK_DGRAM = 2, SOCK_CLOEXEC = 0x80000;
 
     /// <summary>A new one, with nothing in it but a loopback that is down.</summary>
     /// <param name="configure">Called on a thread that is in it, with it.</param>
@@ -34,20 +35,25 @@ public static unsafe class NetworkNamespace
         return result!;
     }
 
-    /// <summary>Does something on a thread that is in it.</summary>
-    /// <exception cref="LinuxException">EPERM: it is not ours to enter.</exception>
-    public static void Run(SafeFileHandle netNamespace, Action action)
+    /// <summary>A datagram socket that belongs to it, for any thread to use.</summary>
+    /// <param name="netNamespace">The namespace.</param>
+    /// <param name="family">IPv4 or IPv6.</param>
+    /// <exception cref="LinuxException">EPERM: the namespace is not ours to enter.</exception>
+    public static SafeSocketHandle OpenDatagramSocket(SafeFileHandle netNamespace, AddressFamily family)
     {
         ArgumentNullException.ThrowIfNull(netNamespace);
-        ArgumentNullException.ThrowIfNull(action);
+        SafeSocketHandle? result = null;
+        // Nothing of the base library's sockets is touched in there: the threads that it starts would be in that namespace for ever.
         OnThread(() =>
         {
             if (Native.setns(netNamespace.Fd(), CLONE_NEWNET) != 0)
             {
                 throw Native.Failure("setns", "(network namespace)");
             }
-            action();
+            int fd = Native.socket(family == AddressFamily.InterNetwork ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+            result = fd >= 0 ? new SafeSocketHandle(fd, ownsHandle: true) : throw Native.Failure("socket", "(datagram)");
         });
+        return result!;
     }
 
     // A thread of its own: it ends in the namespace that it is in then, and no other thread ever was in it.

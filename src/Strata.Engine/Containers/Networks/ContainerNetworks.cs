@@ -434,6 +434,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         {
             return;
         }
+        await WaitForPortsToGoAsync(network, cancellationToken).ConfigureAwait(false);
         // netavark removes them with the last one that leaves: so one comes and leaves.
         ImmutableArray<EndpointAddress> addresses = [.. network.Subnets.Select(s => new EndpointAddress(s.Subnet.At(s.Subnet.At(1).Equals(s.Gateway) ? 2u : 1u), s.Subnet.PrefixLength, s.Gateway))];
         string id = ContainerStore.CreateId();
@@ -450,6 +451,16 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         finally
         {
             File.Delete(request);
+        }
+    }
+
+    // The kernel takes a namespace apart, and its ends of cables with it, some time after its last user has gone. netavark would take them for containers.
+    private static async ValueTask WaitForPortsToGoAsync(NetworkRecord network, CancellationToken cancellationToken)
+    {
+        const int Tries = 400, EachMilliseconds = 5;
+        for (int i = 0; i < Tries && (FileSystems.TryGetNames($"/sys/class/net/{network.Bridge}/brif") ?? []).Count > 0; i++)
+        {
+            await Task.Delay(EachMilliseconds, cancellationToken).ConfigureAwait(false);
         }
     }
 }

@@ -17,17 +17,12 @@ internal static class NameServer
 
     /// <summary>Waits until each of <paramref name="servers"/> knows <paramref name="name"/>, but not long; false where one of them does not.</summary>
     internal static Task<bool> WaitUntilKnownAsync(SafeFileHandle netNamespace, IReadOnlyList<IPAddress> servers, string name)
-        => Task.Factory.StartNew(() =>
-        {
-            bool isKnown = true;
-            NetworkNamespace.Run(netNamespace, () => isKnown = servers.All(s => WaitUntilKnown(s, name)));
-            return isKnown;
-        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        => Task.Factory.StartNew(() => servers.All(s => WaitUntilKnown(netNamespace, s, name)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
-    private static bool WaitUntilKnown(IPAddress server, string name)
+    private static bool WaitUntilKnown(SafeFileHandle netNamespace, IPAddress server, string name)
     {
         byte[] answer = new byte[512]; // RFC 1035, 4.2.1
-        using var socket = new Socket(server.AddressFamily, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = PatienceMilliseconds };
+        using var socket = new Socket(NetworkNamespace.OpenDatagramSocket(netNamespace, server.AddressFamily)) { ReceiveTimeout = PatienceMilliseconds };
         for (int attempt = 1; attempt <= Tries; attempt++)
         {
             try
