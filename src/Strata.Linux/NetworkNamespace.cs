@@ -42,18 +42,21 @@ public static unsafe class NetworkNamespace
     public static SafeSocketHandle OpenDatagramSocket(SafeFileHandle netNamespace, AddressFamily family)
     {
         ArgumentNullException.ThrowIfNull(netNamespace);
-        SafeSocketHandle? result = null;
-        // Nothing of the base library's sockets is touched in there: the threads that it starts would be in that namespace for ever.
+        int fd = -1;
+        // Nothing of the base library's sockets is touched in there: the thread that they start would be in that namespace for ever.
         OnThread(() =>
         {
             if (Native.setns(netNamespace.Fd(), CLONE_NEWNET) != 0)
             {
                 throw Native.Failure("setns", "(network namespace)");
             }
-            int fd = Native.socket(family == AddressFamily.InterNetwork ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-            result = fd >= 0 ? new SafeSocketHandle(fd, ownsHandle: true) : throw Native.Failure("socket", "(datagram)");
+            fd = Native.socket(family == AddressFamily.InterNetwork ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+            if (fd < 0)
+            {
+                throw Native.Failure("socket", "(datagram)");
+            }
         });
-        return result!;
+        return new SafeSocketHandle(fd, ownsHandle: true);
     }
 
     // A thread of its own: it ends in the namespace that it is in then, and no other thread ever was in it.
