@@ -5,7 +5,7 @@ namespace Strata.Linux;
 /// <summary>flock(2) on a file: a kernel lock, gone when its holder is. The file is created where missing (0600, O_CLOEXEC) and stays.</summary>
 public sealed class FileLock : IDisposable
 {
-    private const int LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4;
+    private const int LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8;
     private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(1), s_longestPause = TimeSpan.FromMilliseconds(50);
     private readonly SafeFileHandle _file;
 
@@ -68,6 +68,13 @@ public sealed class FileLock : IDisposable
         }
     }
 
-    /// <summary>Lets it go.</summary>
-    public void Dispose() => _file.Dispose();
+    /// <summary>Lets it go: also where a child process that is just being started has the descriptor for as long as it has not become its program.</summary>
+    public void Dispose()
+    {
+        if (!_file.IsClosed)
+        {
+            _ = Native.flock(_file.Fd(), LOCK_UN);
+        }
+        _file.Dispose();
+    }
 }
