@@ -38,10 +38,19 @@ internal sealed class ExtendedHeader
             {
                 return Agree(_path, _longName, "name");
             }
-            return _path is null || LinuxPath.Decode(_path).Contains(SparsePlaceholder, StringComparison.Ordinal)
+            return _path is null || IsPlaceholder(_path, name)
                 ? Agree(name, _longName, "name")
                 : Agree(name, _path, "name");
         }
+    }
+
+    // GNU tar calls the entry of a sparse file FOLDER/GNUSparseFile.PID/NAME, cut to what an old header's name field holds: perhaps inside the folder.
+    private static bool IsPlaceholder(byte[] path, byte[] name)
+    {
+        const int NameFieldBytes = 100;
+        string said = LinuxPath.Decode(path), folder = LinuxPath.Decode(name);
+        return said.Contains(SparsePlaceholder, StringComparison.Ordinal)
+            || (path.Length == NameFieldBytes && (folder[..(folder.LastIndexOf('/') + 1)] + SparsePlaceholder).StartsWith(said, StringComparison.Ordinal));
     }
 
     /// <summary>The link target they give.</summary>

@@ -121,6 +121,29 @@ public sealed class SparseTests
         Assert.Contains(reason, Assert.Throws<StrataException>(() => RawTar.Read(tar)).Message, StringComparison.Ordinal);
     }
 
+    // GNU tar cuts what stands in for the name to the 100 bytes of an old header: in the folder, behind its slash, in the word that says what it is.
+    [Theory]
+    [InlineData(120, true)]
+    [InlineData(99, true)]
+    [InlineData(92, true)]
+    [InlineData(120, false)]
+    public void A_name_that_stands_in_is_one_however_much_of_it_is_left(int folderLength, bool isCut)
+    {
+        string folder = new('f', folderLength), name = folder + "/sparse", placeholder = (folder + "/GNUSparseFile.1/sparse")[..(isCut ? 100 : 101)];
+        byte[] lines = new byte[512];
+        Encoding.ASCII.GetBytes("0\n").CopyTo(lines, 0);
+        byte[] tar = new RawTar().Pax("GNU.sparse.major=1", "GNU.sparse.minor=0", $"GNU.sparse.name={name}", "GNU.sparse.realsize=10", $"path={placeholder}")
+            .Header('0', "f", lines.Length).Body(lines).End();
+        if (isCut)
+        {
+            Assert.Equal(name, Assert.Single(RawTar.Read(tar)).Entry.Path);
+        }
+        else
+        {
+            Assert.Contains("disagree about the name", Assert.Throws<StrataException>(() => RawTar.Read(tar)).Message, StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     public void A_map_in_the_content_is_bounded_by_what_is_stored_and_by_the_limit()
     {
