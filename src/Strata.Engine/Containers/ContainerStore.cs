@@ -357,11 +357,13 @@ public sealed partial class ContainerStore
         }
     }
 
+    /// <summary>Whether it has a record that cannot be understood.</summary>
     internal bool IsDamaged(string id)
     {
         try
         {
-            return TryRead(id) is null && HasRecord(id);
+            TryRead(id);
+            return false;
         }
         catch (StrataException e) when (e.Kind == ErrorKind.Corrupt)
         {

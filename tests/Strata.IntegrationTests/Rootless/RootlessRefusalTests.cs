@@ -59,11 +59,17 @@ public sealed class RootlessRefusalTests(SeedStore seeds)
         Assert.Equal("0\n", user.Run("run", "--rm", "--network", "none", "box:1", "id", "-u").Ok().Out);
 
         seeds.Build("owned:1", "FROM box:1\nRUN echo x >/x && chown 1000 /x").Ok();
-        Outcome refused = user.Run("load", "-i", Archive(user, "owned:1"));
-        refused = refused.Code == 0 ? user.Run("run", "--rm", "--network", "none", "owned:1", "true") : refused;
+        Outcome refused = LoadAndRun(user, "owned:1");
         Assert.NotEqual(0, refused.Code);
         Assert.Contains("user 1000 is beyond the ids that this user's containers have (0)", refused.Err, StringComparison.Ordinal);
         Assert.Contains("usermod --add-subuids", refused.Err, StringComparison.Ordinal);
+    }
+
+    // What does not suit a user is said when it is loaded, or when it is run.
+    private Outcome LoadAndRun(OrdinaryUser user, string image)
+    {
+        Outcome loaded = user.Run("load", "-i", Archive(user, image));
+        return loaded.Code == 0 ? user.Run("run", "--rm", "--network", "none", image, "true") : loaded;
     }
 
     [Fact]
@@ -71,8 +77,7 @@ public sealed class RootlessRefusalTests(SeedStore seeds)
     {
         using var user = new OrdinaryUser();
         seeds.Build("far:1", $"FROM {seeds.Busybox}\nRUN echo x >/x && chown 100000 /x").Ok();
-        Outcome refused = user.Run("load", "-i", Archive(user, "far:1"));
-        refused = refused.Code == 0 ? user.Run("run", "--rm", "--network", "none", "far:1", "true") : refused;
+        Outcome refused = LoadAndRun(user, "far:1");
         Assert.NotEqual(0, refused.Code);
         Assert.Contains("user 100000 is beyond the ids that this user's containers have (0, 1-65536)", refused.Err, StringComparison.Ordinal);
         Assert.Contains("/etc/subuid", refused.Err, StringComparison.Ordinal);
