@@ -88,6 +88,15 @@ public sealed class SideBySideTests : IDisposable
     }
 
     [Fact]
+    public void Migrating_makes_what_only_another_has()
+    {
+        Load("overlay");
+        Assert.Equal([""], Endings());
+        By(null, "system", "migrate").Ok();
+        Assert.Equal([".erofs"], Endings());
+    }
+
+    [Fact]
     public void A_build_takes_files_from_a_stage_of_another_kind()
     {
         Load("overlay");
