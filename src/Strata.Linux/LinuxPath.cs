@@ -13,6 +13,14 @@ public static class LinuxPath
     private const char LastEscape = '\uDCFF';
     private const int ShortName = 256;
 
+    /// <summary>A name in a folder; either may be empty, and is left out then.</summary>
+    public static string Join(string folder, string name)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        ArgumentNullException.ThrowIfNull(name);
+        return folder.Length == 0 ? name : name.Length == 0 ? folder : folder + "/" + name;
+    }
+
     /// <summary>Bytes of a name, as text.</summary>
     public static string Decode(ReadOnlySpan<byte> name)
     {

@@ -66,15 +66,19 @@ public sealed class BuildCache
         AtomicFile.Write(Path.Combine(_slots, slot), System.Text.Encoding.ASCII.GetBytes(key.Value.ToString()), durable: false);
     }
 
-    /// <summary>Keeps the list of the files that a key stands for; nothing where there are none.</summary>
-    internal void PutFiles(CacheKey key, Action<TextWriter> write)
+    /// <summary>Writes the list of the files that a key stands for, into a file that is gone with this process unless it is kept; returns its path.</summary>
+    internal string WriteFiles(Action<TextWriter> write)
+    {
+        string temporary = _layout.NewIngestPath("files");
+        using var writer = new StreamWriter(temporary);
+        write(writer);
+        return temporary;
+    }
+
+    /// <summary>Keeps such a list.</summary>
+    internal void KeepFiles(CacheKey key, string temporary)
     {
         Directory.CreateDirectory(_files);
-        string temporary = _layout.NewIngestPath("files"); // gone with this process, should that be killed
-        using (var writer = new StreamWriter(temporary))
-        {
-            write(writer);
-        }
         File.Move(temporary, FilesOf(key), overwrite: true);
     }
 

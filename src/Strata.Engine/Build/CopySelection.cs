@@ -38,6 +38,14 @@ internal sealed class CopySelection
     /// <summary>The entries below a source that is a directory; their paths are relative to the tree's root. Looked at once: what was hashed is what is copied.</summary>
     internal IEnumerable<TreeEntry> Walk(CopySource source) => Entries(source).All();
 
+    /// <summary>As <see cref="Walk"/>, for who looks last: what was told is forgotten.</summary>
+    internal IEnumerable<TreeEntry> Take(CopySource source)
+    {
+        EntryList entries = Entries(source);
+        _walked.Remove(source);
+        return entries.Take();
+    }
+
     private EntryList Entries(CopySource source)
     {
         if (!_walked.TryGetValue(source, out EntryList? entries))
@@ -215,7 +223,7 @@ internal sealed class CopySelection
         Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
         foreach (ref readonly TreeEntry entry in block.AsSpan())
         {
-            if (entry.Path is not null && entry.Status.Kind == FileKind.Regular)
+            if (entry.Name is not null && entry.Status.Kind == FileKind.Regular)
             {
                 HashFile(root, entry.Path, entry.Status, stats, buffer, digest);
             }
@@ -391,7 +399,7 @@ internal sealed class EntryList
         }
     }
 
-    /// <summary>The entries in pieces; behind the last one are some without a path.</summary>
+    /// <summary>The entries in pieces; behind the last one are some without a name.</summary>
     internal IReadOnlyList<TreeEntry[]> Blocks => _blocks;
 
     internal IEnumerable<TreeEntry> All()
@@ -399,6 +407,23 @@ internal sealed class EntryList
         for (int i = 0; i < _count; i++)
         {
             yield return _blocks[i / BlockEntries][i % BlockEntries];
+        }
+    }
+
+    /// <summary>All of them, each piece let go of when it is told: many files are not held here and by who makes something of them.</summary>
+    internal IEnumerable<TreeEntry> Take()
+    {
+        for (int piece = 0; piece < _blocks.Count; piece++)
+        {
+            TreeEntry[] block = _blocks[piece];
+            _blocks[piece] = [];
+            foreach (TreeEntry entry in block)
+            {
+                if (entry.Name is not null)
+                {
+                    yield return entry;
+                }
+            }
         }
     }
 }

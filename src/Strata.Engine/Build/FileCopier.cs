@@ -36,13 +36,13 @@ internal sealed class FileCopier(ICopyTarget target, CopyAttributes attributes, 
             _own.Clear(); // what one source has made is in the way of the next
             if (source.IsDirectory)
             {
-                CopyDirectory(selection, source, parents && source.Name.Length > 0 ? Join(path, source.Name) : path, cancellationToken);
+                CopyDirectory(selection, source, parents && source.Name.Length > 0 ? LinuxPath.Join(path, source.Name) : path, cancellationToken);
                 target.Drain();
             }
             else
             {
                 bool into = intoDirectory || target.TryGetStatus(path, follow: true) is { Kind: FileKind.Directory };
-                CopyFile(selection, source, into ? Join(path, source.Name) : ResolveFile(path));
+                CopyFile(selection, source, into ? LinuxPath.Join(path, source.Name) : ResolveFile(path));
             }
         }
         Finish();
@@ -89,10 +89,10 @@ internal sealed class FileCopier(ICopyTarget target, CopyAttributes attributes, 
             _own.Add(destination);
             Dress(selection, source.Path, destination, source.Status);
         }
-        foreach (TreeEntry entry in selection.Walk(source))
+        foreach (TreeEntry entry in selection.Take(source))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            string path = Join(destination, CopySelection.Relative(source, entry));
+            string path = LinuxPath.Join(destination, CopySelection.Relative(source, entry));
             switch (entry.Status.Kind)
             {
                 case FileKind.Directory:
@@ -108,7 +108,7 @@ internal sealed class FileCopier(ICopyTarget target, CopyAttributes attributes, 
                 case FileKind.Socket:
                     break; // a socket is no data: nothing could be told of it in a layer
                 case FileKind.Regular when entry.Status.LinkCount == 1 && _own.Contains(Parent(path)):
-                    target.PutFile(path, new CopiedFile(selection.Root, entry.Path, entry.Status.Size), MetadataOf(entry.Status), mayWait: true);
+                    target.PutFile(path, new CopiedFile(selection.Root, entry.Folder, entry.Name, entry.Status.Size), MetadataOf(entry.Status), mayWait: true);
                     break;
                 default:
                     CopyNode(selection, entry.Path, path, entry.Status);
@@ -131,7 +131,7 @@ internal sealed class FileCopier(ICopyTarget target, CopyAttributes attributes, 
                     target.CreateHardLink(to, first);
                     return;
                 }
-                target.PutFile(to, new CopiedFile(selection.Root, from, status.Size), MetadataOf(status), mayWait: false);
+                target.PutFile(to, new CopiedFile(selection.Root, "", from, status.Size), MetadataOf(status), mayWait: false);
                 if (status.LinkCount > 1)
                 {
                     _links.TryAdd((status.Device, status.Inode), to);
@@ -223,10 +223,8 @@ internal sealed class FileCopier(ICopyTarget target, CopyAttributes attributes, 
             }
             string link = target.ReadLink(path);
             int slash = path.LastIndexOf('/');
-            path = link.StartsWith('/') ? link.Trim('/') : Join(slash < 0 ? "" : path[..slash], link.TrimEnd('/'));
+            path = link.StartsWith('/') ? link.Trim('/') : LinuxPath.Join(slash < 0 ? "" : path[..slash], link.TrimEnd('/'));
         }
         return path;
     }
-
-    private static string Join(string directory, string name) => directory.Length == 0 ? name : name.Length == 0 ? directory : directory + "/" + name;
 }

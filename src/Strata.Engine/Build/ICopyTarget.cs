@@ -7,9 +7,15 @@ using Strata.Snapshots;
 
 namespace Strata.Build;
 
-/// <summary>A regular file that is copied: where it is read, and how many bytes it had when it was looked at.</summary>
-internal sealed record CopiedFile(RootedDirectory Root, string Path, long Size)
+/// <summary>A regular file that is copied.</summary>
+/// <param name="Root">The tree it is read from.</param>
+/// <param name="Folder">Where it is in that tree.</param>
+/// <param name="Name">Its name there.</param>
+/// <param name="Size">How many bytes it had when it was looked at.</param>
+internal sealed record CopiedFile(RootedDirectory Root, string Folder, string Name, long Size)
 {
+    internal string Path => LinuxPath.Join(Folder, Name);
+
     internal SafeFileHandle Open() => Root.OpenFile(Path, follow: true);
 
     /// <summary>Capabilities belong to the file; labels and ACLs of the build machine do not.</summary>

@@ -68,7 +68,7 @@ internal sealed class LayerPlan(LayerStack below) : ICopyTarget
         Put(path, "link", new Node(null, FileKind.Regular) { Mode = first.Mode, Uid = first.Uid, Gid = first.Gid, Modified = first.Modified, Content = first });
     }
 
-    public void PutFile(string path, CopiedFile file, EntryMetadata metadata, bool mayWait) => Put(path, "open", Dressed(new Node(null, FileKind.Regular) { Content = file }, metadata));
+    public void PutFile(string path, CopiedFile file, EntryMetadata metadata, bool mayWait) => Put(path, "open", Dressed(new Node(null, FileKind.Regular) { Content = file }, metadata), file.Name);
 
     public void PutBytes(string path, ReadOnlySpan<byte> content, EntryMetadata metadata) => Put(path, "open", Dressed(new Node(null, FileKind.Regular) { Content = content.ToArray() }, metadata));
 
@@ -101,7 +101,7 @@ internal sealed class LayerPlan(LayerStack below) : ICopyTarget
         MarkWritten(node);
     }
 
-    /// <summary>Writes the layer; false (and nothing written) where there is nothing in it.</summary>
+    /// <summary>Writes the layer, once: a folder that is written is forgotten. False (and nothing written) where there is nothing in it.</summary>
     /// <exception cref="EndOfStreamException">A large file became shorter while it was read.</exception>
     internal bool Write(Stream tar, FileTime? clamp, CancellationToken cancellationToken)
     {
@@ -134,6 +134,7 @@ internal sealed class LayerPlan(LayerStack below) : ICopyTarget
                 WriteChildren(node, own, layer, clamp, links, cancellationToken);
             }
         }
+        folder.ForgetChildren();
         return any;
     }
 
@@ -214,7 +215,12 @@ internal sealed class LayerPlan(LayerStack below) : ICopyTarget
         return System.Text.Encoding.UTF8.GetString(bytes.AsSpan(0, file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)));
     }
 
-    private void Put(string path, string call, Node node) => Add(ParentOf(path, call, out string name), name, node, path, call);
+    // A name that somebody holds already, as most copied files' are, is not held a second time.
+    private void Put(string path, string call, Node node, string held = "")
+    {
+        Node folder = ParentOf(path, call, out string name);
+        Add(folder, name == held ? held : name, node, path, call);
+    }
 
     private void Add(Node folder, string name, Node node, string path, string call)
     {
@@ -375,6 +381,8 @@ internal sealed class LayerPlan(LayerStack below) : ICopyTarget
                 _children[name] = node;
             }
         }
+
+        internal void ForgetChildren() => _children = null;
 
         /// <summary>Those that are in the layer, in the order of bytes.</summary>
         internal List<KeyValuePair<string, Node>> WrittenChildren()

@@ -30,12 +30,12 @@ internal sealed class MissExplainer(BuildCache cache, string dockerfile)
 {
     private const int MostFiles = 20; // of those that changed; one more tells how many there are besides
 
-    /// <summary>Notes what was made.</summary>
-    internal void Note(BuildStep step, CacheKey key, IStepWork work, bool hasContent)
+    /// <summary>Notes what was made, and of which files: a list that <see cref="BuildCache.WriteFiles"/> wrote, or null.</summary>
+    internal void Note(BuildStep step, CacheKey key, string? files)
     {
-        if (hasContent)
+        if (files is not null)
         {
-            cache.PutFiles(key, work.WriteFiles);
+            cache.KeepFiles(key, files);
         }
         foreach (string slot in SlotsOf(step))
         {

@@ -24,19 +24,21 @@ internal sealed class StatCache
     private static readonly TimeSpan s_ripe = TimeSpan.FromSeconds(2); // the coarsest clock of a file system (FAT): two changes within it may look alike
     private static ReadOnlySpan<byte> Magic => "STRSTAT1"u8;
 
+    private readonly StoreLayout? _layout;
     private readonly string? _path;
     private readonly TimeProvider _time;
     private readonly ArraySegment<byte> _entries;
     private readonly BitArray _seen;
-    private readonly Dictionary<(ulong Device, ulong Inode), int> _new = []; // to its number in the blocks
+    private int[] _table = new int[1 << 10]; // those of this run by device and inode: number in the blocks + 1; never more than half full
     private readonly List<byte[]> _blocks = [];
     private readonly List<bool> _ripe = [];
     private readonly Lock _lock = new();
 
-    private StatCache(string? path, TimeProvider time, ArraySegment<byte> entries) => (_path, _time, _entries, _seen) = (path, time, entries, new BitArray(entries.Count / EntryBytes));
+    private StatCache(StoreLayout? layout, string? path, TimeProvider time, ArraySegment<byte> entries)
+        => (_layout, _path, _time, _entries, _seen) = (layout, path, time, entries, new BitArray(entries.Count / EntryBytes));
 
     /// <summary>One that remembers nothing: for files that are not the same ones next time.</summary>
-    internal static StatCache CreateEmpty(TimeProvider time) => new(null, time, ArraySegment<byte>.Empty);
+    internal static StatCache CreateEmpty(TimeProvider time) => new(null, null, time, ArraySegment<byte>.Empty);
 
     /// <summary>That of a folder. What is damaged counts as nothing.</summary>
     internal static StatCache Open(StoreLayout layout, RootedDirectory folder, TimeProvider time)
@@ -46,7 +48,7 @@ internal sealed class StatCache
         byte[]? bytes = FileSystems.TryRead(path, MaxBytes);
         bool isWhole = bytes is not null && bytes.Length >= MagicBytes + DigestBytes && (bytes.Length - MagicBytes - DigestBytes) % EntryBytes == 0 && bytes.AsSpan().StartsWith(Magic)
             && SHA256.HashData(bytes.AsSpan(0, bytes.Length - DigestBytes)).AsSpan().SequenceEqual(bytes.AsSpan(bytes.Length - DigestBytes));
-        return new StatCache(path, time, isWhole ? new ArraySegment<byte>(bytes!, MagicBytes, bytes!.Length - MagicBytes - DigestBytes) : ArraySegment<byte>.Empty);
+        return new StatCache(layout, path, time, isWhole ? new ArraySegment<byte>(bytes!, MagicBytes, bytes!.Length - MagicBytes - DigestBytes) : ArraySegment<byte>.Empty);
     }
 
     /// <summary>The digest of a file that has this status, where it is known.</summary>
@@ -62,7 +64,7 @@ internal sealed class StatCache
                 return true;
             }
             // Of this run: also those that are too young to be remembered. A change meanwhile is one that the build does not see.
-            if (_new.TryGetValue((status.Device, status.Inode), out int number) && IsOf(EntryOf(number), status))
+            if (_table[SlotOf((status.Device, status.Inode))] - 1 is var number and >= 0 && IsOf(EntryOf(number), status))
             {
                 EntryOf(number)[DigestOffset..].CopyTo(digest);
                 return true;
@@ -77,20 +79,45 @@ internal sealed class StatCache
         bool isRipe = status.Changed.ToDate() is { } changed && _time.GetUtcNow() - changed > s_ripe;
         lock (_lock)
         {
-            if (!_new.TryGetValue((status.Device, status.Inode), out int number))
+            int slot = SlotOf((status.Device, status.Inode)), number = _table[slot] - 1;
+            if (number < 0)
             {
                 number = _ripe.Count;
-                _new[(status.Device, status.Inode)] = number;
                 _ripe.Add(false);
                 if (number % BlockEntries == 0)
                 {
                     _blocks.Add(new byte[BlockEntries * EntryBytes]);
                 }
+                _table[slot] = number + 1;
             }
             _ripe[number] = isRipe;
             Span<byte> entry = EntryOf(number);
             Write(entry, status);
             digest.CopyTo(entry[DigestOffset..]);
+            if (_ripe.Count * 2 >= _table.Length)
+            {
+                GrowTable();
+            }
+        }
+    }
+
+    // Where a file's number is in the table, or is to be: its own slot or the next free one.
+    private int SlotOf((ulong Device, ulong Inode) key)
+    {
+        int slot = key.GetHashCode() & (_table.Length - 1);
+        while (_table[slot] != 0 && ReadKey(EntryOf(_table[slot] - 1)) != key)
+        {
+            slot = (slot + 1) & (_table.Length - 1);
+        }
+        return slot;
+    }
+
+    private void GrowTable()
+    {
+        _table = new int[_table.Length * 2];
+        for (int number = 0; number < _ripe.Count; number++)
+        {
+            _table[SlotOf(ReadKey(EntryOf(number)))] = number + 1;
         }
     }
 
@@ -111,17 +138,30 @@ internal sealed class StatCache
             bool keepsUnseen = _seen.Length - seen <= seen + added;
             // Numbers in place of entries: at and above zero those of this run, below those that were there.
             List<int> kept = [.. Enumerable.Range(0, _ripe.Count).Where(n => _ripe[n]),
-                .. Enumerable.Range(0, _seen.Length).Where(i => (_seen[i] || keepsUnseen) && !(_new.TryGetValue(KeyOf(i), out int number) && _ripe[number])).Select(i => ~i)];
+                .. Enumerable.Range(0, _seen.Length).Where(i => (_seen[i] || keepsUnseen) && !(_table[SlotOf(KeyOf(i))] - 1 is var number and >= 0 && _ripe[number])).Select(i => ~i)];
             kept.Sort((a, b) => Compare(KeptOf(a), ReadKey(KeptOf(b))));
-            byte[] file = new byte[MagicBytes + (kept.Count * EntryBytes) + DigestBytes];
-            Magic.CopyTo(file);
-            for (int i = 0; i < kept.Count; i++)
-            {
-                KeptOf(kept[i]).CopyTo(file.AsSpan(MagicBytes + (i * EntryBytes)));
-            }
-            SHA256.HashData(file.AsSpan(0, file.Length - DigestBytes), file.AsSpan(file.Length - DigestBytes));
+            string temporary = _layout!.NewIngestPath("stats"); // gone with this process, should that be killed
+            Write(temporary, kept);
             Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
-            AtomicFile.Write(_path, file, durable: false);
+            File.Move(temporary, _path, overwrite: true);
+        }
+    }
+
+    private void Write(string path, List<int> kept)
+    {
+        using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 1 << 16);
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Put(Magic);
+        foreach (int number in kept)
+        {
+            Put(KeptOf(number));
+        }
+        file.Write(hash.GetHashAndReset());
+
+        void Put(ReadOnlySpan<byte> bytes)
+        {
+            hash.AppendData(bytes);
+            file.Write(bytes);
         }
     }
 

@@ -40,7 +40,7 @@ internal sealed class FileTransfer(RootedDirectory from, RootedDirectory to, (ui
         FileStatus? there = place.Length == 0 ? to.TryGetStatus("") : to.TryGetStatus(place);
         if (there is { Kind: FileKind.Directory } && !onlyChildren)
         {
-            place = Join(place, NameOf(Clean(source)));
+            place = LinuxPath.Join(place, NameOf(Clean(source)));
         }
         else if (there is null && target.EndsWith('/') && status.Kind != FileKind.Directory)
         {
@@ -107,10 +107,10 @@ internal sealed class FileTransfer(RootedDirectory from, RootedDirectory to, (ui
         }
         foreach (string name in from.GetNames(source))
         {
-            string child = Join(source, name);
+            string child = LinuxPath.Join(source, name);
             if (from.TryGetStatus(child) is { } found)
             {
-                CopyNode(child, Join(target, name), found);
+                CopyNode(child, LinuxPath.Join(target, name), found);
             }
         }
         if (there is null)
@@ -162,9 +162,9 @@ internal sealed class FileTransfer(RootedDirectory from, RootedDirectory to, (ui
                 }
                 foreach (string child in from.GetNames(path).Order(Comparer<string>.Create(LinuxPath.Compare)))
                 {
-                    if (from.TryGetStatus(Join(path, child)) is { } found)
+                    if (from.TryGetStatus(LinuxPath.Join(path, child)) is { } found)
                     {
-                        WriteTar(from, Join(path, child), Join(name, child), found, writer, links, cancellationToken);
+                        WriteTar(from, LinuxPath.Join(path, child), LinuxPath.Join(name, child), found, writer, links, cancellationToken);
                     }
                 }
                 break;
@@ -241,8 +241,6 @@ internal sealed class FileTransfer(RootedDirectory from, RootedDirectory to, (ui
         }
         return path;
     }
-
-    private static string Join(string directory, string name) => directory.Length == 0 ? name : name.Length == 0 ? directory : directory + "/" + name;
 
     private static string ParentOf(string path) => path.LastIndexOf('/') is >= 0 and int slash ? path[..slash] : "";
 
