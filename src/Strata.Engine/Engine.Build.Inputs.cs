@@ -109,7 +109,7 @@ public sealed partial class Engine
         }
         (Descriptor manifestDescriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(descriptor, platform, cancellationToken).ConfigureAwait(false);
         request.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Image, image.ToString(), descriptor.Digest.ToString()) { Platform = platform.ToString() });
-        if (!IsNamed(descriptor.Digest) && (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false) || !IsNamed(descriptor.Digest)))
+        if (!IsNamed(descriptor.Digest, image) && (!await BudgetTurn.WaitAsync(Layout, cancellationToken).ConfigureAwait(false) || !IsNamed(descriptor.Digest, image)))
         {
             throw new DockerfileException(span, $"base image {image.Familiar} was removed meanwhile") { Culprit = needed.Written };
         }

@@ -124,7 +124,7 @@ public sealed partial class Engine
     // What a list shows is when the image was made here; what it says of itself does not depend on the clock.
     private ImageRecord RecordOf(BuiltImage built, BuildRequest request)
     {
-        DateTimeOffset? made = request.SourceDateEpoch is not null ? built.Created : FindMade(built.Manifest.Digest) ?? _options.Time.GetUtcNow();
+        DateTimeOffset? made = request.SourceDateEpoch is not null ? built.Created : FindMade(built.Manifest.Digest, request.Tags) ?? _options.Time.GetUtcNow();
         return new ImageRecord(built.Manifest) { Config = built.Config.Digest, Created = made, Size = built.LayerBytes.Sum(), LayerBytes = built.LayerBytes };
     }
 
@@ -149,8 +149,16 @@ public sealed partial class Engine
         };
     }
 
-    private DateTimeOffset? FindMade(Digest manifest)
+    // Mostly it has the names that it is to have: others are looked through only where it has not.
+    private DateTimeOffset? FindMade(Digest manifest, ImmutableArray<ImageReference> likely)
     {
+        foreach (ImageReference tag in likely)
+        {
+            if (Images.TryRead(tag) is { } record && record.Manifest.Digest == manifest)
+            {
+                return record.Created;
+            }
+        }
         foreach (ListedImage image in ListImages())
         {
             if (image.Record.Manifest.Digest == manifest)

@@ -34,14 +34,14 @@ public sealed partial class Engine
         (ImageReference? reference, ImageRecord record) = FindRecord(text);
         (Descriptor descriptor, ImageManifest manifest, ImageConfig config) = await ReadImageAsync(record.Manifest, Platform.Host, cancellationToken).ConfigureAwait(false);
         // What was pinned before its name went is kept; what had lost it by then may be gone, or go.
-        return !Content.IsLeased || (reference is not null && Images.TryRead(reference)?.Manifest.Digest == record.Manifest.Digest) || IsNamed(record.Manifest.Digest)
+        return !Content.IsLeased || IsNamed(record.Manifest.Digest, reference)
             ? new LocalImage(reference, record, descriptor, manifest, config)
             : throw NoSuchImage(text, reference, []);
     }
 
-    // Whether an image is a root of the collector's: by a name or without one.
-    private bool IsNamed(Digest manifest)
-        => Images.List().Any(i => i.Record.Manifest.Digest == manifest) || Images.ListUntagged().Any(r => r.Manifest.Digest == manifest);
+    // Whether an image is a root of the collector's: by a name, most likely this one, or without one.
+    private bool IsNamed(Digest manifest, ImageReference? likely)
+        => (likely is not null && Images.TryRead(likely)?.Manifest.Digest == manifest) || Images.List().Any(i => i.Record.Manifest.Digest == manifest) || Images.ListUntagged().Any(r => r.Manifest.Digest == manifest);
 
     // What the names say. The documents may be an artifact's, for another machine, or damaged: a name can be taken away all the same.
     private (ImageReference? Reference, ImageRecord Record) FindRecord(string text)

@@ -66,7 +66,7 @@ public sealed class ChildProcess : IDisposable
         }
     }
 
-    /// <summary>The same, on the calling thread: for work inside <see cref="Mounts.RunInPrivateNamespace"/>.</summary>
+    /// <summary>The same, on the calling thread: for work inside <see cref="Mounts.RunInPrivateNamespace{T}(Func{T})"/>.</summary>
     public static ChildResult Run(ChildStart start, int outputLimit = 1 << 20)
     {
         (ChildProcess child, FileStream output, FileStream error) = StartCollected(start);

@@ -60,18 +60,31 @@ public static unsafe partial class Mounts
             string[] fields = line.Split(' ');
             int dash = Array.IndexOf(fields, "-", 6);
             entries.Add(new MountEntry(int.Parse(fields[0], CultureInfo.InvariantCulture), Unescape(fields[4]), fields[dash + 1], Unescape(fields[dash + 2]), fields[5],
-                fields.Length > dash + 3 ? fields[dash + 3] : ""));
+                fields.Length > dash + 3 ? fields[dash + 3] : "")
+            {
+                IsShared = fields[6..dash].Any(t => t.StartsWith("shared:", StringComparison.Ordinal)),
+                IsFollower = fields[6..dash].Any(t => t.StartsWith("master:", StringComparison.Ordinal)),
+            });
         }
         return entries;
     }
+
+    /// <summary>The mount that an absolute path is in: of those on the way to it the deepest, and of those the last.</summary>
+    public static MountEntry FindMount(string path)
+        => ReadTable().Where(m => m.Target == "/" || path == m.Target || path.StartsWith(m.Target + "/", StringComparison.Ordinal)).MaxBy(m => (m.Target.Length, m.Id))
+            ?? throw new LinuxException("mount", path, Errno.ENOENT, "in no mount");
 
     /// <summary>
     /// Runs <paramref name="action"/> on a thread of its own that has left this process's mount namespace for a copy of it (unshare(CLONE_NEWNS),
     /// propagation slave, so nothing mounted in it comes back). Processes started by the action live in that namespace, and what was mounted
     /// for them goes when they go: nothing leaks, not even by kill -9. The thread is never reused.
     /// </summary>
-    public static T RunInPrivateNamespace<T>(Func<T> action)
+    public static T RunInPrivateNamespace<T>(Func<T> action) => RunInPrivateNamespace([], action);
+
+    /// <summary>The same, but for the trees at some paths: what is mounted in one of those, here or there, is mounted in both.</summary>
+    public static T RunInPrivateNamespace<T>(IReadOnlyList<string> shared, Func<T> action)
     {
+        ArgumentNullException.ThrowIfNull(shared);
         ArgumentNullException.ThrowIfNull(action);
         T? result = default;
         ExceptionDispatchInfo? failure = null;
@@ -85,7 +98,7 @@ public static unsafe partial class Mounts
                     throw Native.Failure("unshare", "(mount namespace)");
                 }
                 t_isPrivate = true;
-                SetPropagation(new MountSpec("", "", "/", [], MountFlags.Slave | MountFlags.Recursive));
+                FollowOnly(shared);
                 result = action();
             }
             catch (Exception e)
@@ -99,6 +112,25 @@ public static unsafe partial class Mounts
         thread.Join();
         failure?.Throw();
         return result!;
+    }
+
+    // A tree that is taken out of the namespace stays what it is, whatever becomes of the rest.
+    private static void FollowOnly(IReadOnlyList<string> butFor)
+    {
+        var trees = new List<(SafeFileHandle Tree, string Path)>(butFor.Count);
+        try
+        {
+            foreach (string path in butFor)
+            {
+                trees.Add((Clone(path, recursive: true, path), path));
+            }
+            SetPropagation(new MountSpec("", "", "/", [], MountFlags.Slave | MountFlags.Recursive));
+            trees.ForEach(t => Move(t.Tree, t.Path));
+        }
+        finally
+        {
+            trees.ForEach(t => t.Tree.Dispose());
+        }
     }
 
     // What was mounted keeps its lowers whether they can still be found by name or not: so in our own namespace they lose those at once, and nothing is left when it goes.
@@ -275,19 +307,20 @@ public static unsafe partial class Mounts
     private static void Bind(MountSpec mount)
     {
         bool recursive = mount.Flags.HasFlag(MountFlags.Recursive);
-        fixed (byte* source = PathBytes.Of(mount.Source, "mount"))
+        using SafeFileHandle tree = Clone(mount.Source, recursive, mount.Target);
+        if (Attributes(mount.Flags) is not 0 and ulong attributes)
+        {
+            SetAttributes(tree, attributes, recursive, mount.Target);
+        }
+        Move(tree, mount.Target);
+    }
+
+    private static SafeFileHandle Clone(string path, bool recursive, string target)
+    {
+        fixed (byte* source = PathBytes.Of(path, "mount"))
         {
             int fd = (int)Native.syscall(Native.SYS_open_tree, Native.AT_FDCWD, (nint)source, OPEN_TREE_CLONE | Native.O_CLOEXEC | (recursive ? AT_RECURSIVE : 0), 0, 0, 0);
-            if (fd < 0)
-            {
-                throw new LinuxException("mount", mount.Target, Native.LastErrno, $"bind of {mount.Source}");
-            }
-            using SafeFileHandle tree = fd.ToHandle();
-            if (Attributes(mount.Flags) is not 0 and ulong attributes)
-            {
-                SetAttributes(tree, attributes, recursive, mount.Target);
-            }
-            Move(tree, mount.Target);
+            return fd >= 0 ? fd.ToHandle() : throw new LinuxException("mount", target, Native.LastErrno, $"bind of {path}");
         }
     }
 
@@ -405,4 +438,10 @@ public sealed record MountSpec(string Type, string Source, string Target, IReadO
 }
 
 /// <summary>A line of /proc/self/mountinfo.</summary>
-public sealed record MountEntry(int Id, string Target, string Type, string Source, string Options, string SuperOptions);
+public sealed record MountEntry(int Id, string Target, string Type, string Source, string Options, string SuperOptions)
+{
+    /// <summary>Whether what is mounted below it is mounted in other places too.</summary>
+    public bool IsShared { get; init; }
+    /// <summary>Whether what is mounted below another one is mounted below it.</summary>
+    public bool IsFollower { get; init; }
+}

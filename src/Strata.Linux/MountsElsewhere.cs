@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Strata.Linux;
 
 /// <summary>
-/// File systems that are mounted already in the private namespaces of others (<see cref="Mounts.RunInPrivateNamespace"/>), so that one that is mounted out
+/// File systems that are mounted already in the private namespaces of others (<see cref="Mounts.RunInPrivateNamespace{T}(Func{T})"/>), so that one that is mounted out
 /// of a file is the same for all its users: one superblock, each page of it in memory once. Nothing is written down: the kernel knows which namespaces there
 /// are and what is mounted in them (NS_MNT_GET_NEXT, Linux 6.12), so nobody has to let go, and after kill -9 or a start of the machine nothing is wrong. Where
 /// it cannot be asked, everybody mounts for himself. Only namespaces whose root is ours are looked at.

@@ -33,8 +33,7 @@ internal static class PsCommand
             var rows = new List<JsonObject>();
             foreach (Container container in found)
             {
-                ActiveSnapshot? snapshot = parsed.GetValue(size) ? await context.Engine.Snapshots.TryOpenActiveAsync(container.Record.Id, cancellationToken) : null;
-                rows.Add(Describe(context.Engine, container, parsed.GetValue(full), snapshot is null ? "" : Sizes.Human(context.Engine.Snapshots.GetDiskUsage(snapshot)), NetworkText.Ports(context.Engine, container)));
+                rows.Add(await DescribeAsync(context.Engine, container, parsed.GetValue(full), parsed.GetValue(size), cancellationToken));
             }
             if (parsed.GetValue(quiet))
             {
@@ -53,6 +52,13 @@ internal static class PsCommand
             return 0;
         });
         return command;
+    }
+
+    /// <summary>What is told of a container; what it has written where that is asked for, since it takes a walk through it.</summary>
+    internal static async Task<JsonObject> DescribeAsync(Engine engine, Container container, bool full, bool withSize, CancellationToken cancellationToken)
+    {
+        ActiveSnapshot? snapshot = withSize ? await engine.Snapshots.TryOpenActiveAsync(container.Record.Id, cancellationToken) : null;
+        return Describe(engine, container, full, snapshot is null ? "" : Sizes.Human(engine.Snapshots.GetDiskUsage(snapshot)), NetworkText.Ports(engine, container));
     }
 
     private static JsonObject Describe(Engine engine, Container container, bool full, string size, string ports)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Nodes;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Content;
@@ -11,7 +10,7 @@ namespace Strata.Cli.Commands;
 /// <summary><c>strata system df|prune|budget|check|migrate</c>.</summary>
 internal static class SystemCommand
 {
-    internal static Command Create(CommandContext context) => new("system") { CreateUsage(context), CreatePrune(context), BudgetCommand.Create(context), CreateCheck(context), CreateMigrate(context) };
+    internal static Command Create(CommandContext context) => new("system") { UsageCommand.Create(context), CreatePrune(context), BudgetCommand.Create(context), CreateCheck(context), CreateMigrate(context) };
 
     private static Command CreateMigrate(CommandContext context)
     {
@@ -27,53 +26,6 @@ internal static class SystemCommand
             return 0;
         });
         return command;
-    }
-
-    private static Command CreateUsage(CommandContext context)
-    {
-        Option<bool> verbose = Options.Flag("--verbose", "each image: what it shares and what is its own", "-v");
-        Option<string?> format = Options.Value("--format", "TEMPLATE", "a Go template, or json; fields: TotalBytes, Areas");
-        var command = new Command("df", "Show what the store costs on disk; the total is what du says") { verbose, format };
-        command.SetAction(async (parsed, cancellationToken) =>
-        {
-            _ = context.Engine;
-            DiskUsage usage = context.Engine.GetDiskUsage();
-            if (parsed.GetValue(format) is { } template)
-            {
-                var areas = new JsonObject { };
-                foreach (DiskArea area in usage.Areas)
-                {
-                    areas[area.Name] = area.Bytes;
-                }
-                Formatted.Write(context.Out, template, [new JsonObject { ["TotalBytes"] = usage.TotalBytes, ["Areas"] = areas }]);
-                return 0;
-            }
-            var table = new Table("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE");
-            foreach (UsageRow row in await context.Engine.GetUsageSummaryAsync(usage, cancellationToken))
-            {
-                string part = row.Bytes > 0 ? $" ({(row.ReclaimableBytes * 100 / row.Bytes).ToString(CultureInfo.InvariantCulture)}%)" : "";
-                table.Add(row.Type, Count(row.Total), Count(row.Active), Sizes.Human(row.Bytes, 4), Sizes.Human(row.ReclaimableBytes, 4) + part);
-            }
-            table.Add("Sum", "", "", $"{Sizes.Human(usage.TotalBytes, 4)} ({usage.TotalBytes.ToString(CultureInfo.InvariantCulture)} bytes)");
-            table.Write(context.Out);
-            if (parsed.GetValue(verbose))
-            {
-                await WriteImagesAsync(context, cancellationToken);
-            }
-            return 0;
-        });
-        return command;
-    }
-
-    private static async Task WriteImagesAsync(CommandContext context, CancellationToken cancellationToken)
-    {
-        context.Out.WriteLine();
-        var table = new Table("REPOSITORY", "TAG", "IMAGE ID", "FILES", "SHARED ON DISK", "UNIQUE ON DISK");
-        foreach (ImageUsage image in await context.Engine.GetImageUsageAsync(cancellationToken))
-        {
-            table.Add(image.Image.Reference?.FamiliarName ?? "<none>", image.Image.Reference?.Tag ?? "<none>", ImagesCommand.Id(image.Image, full: false), Sizes.Human(image.Image.Record.Size ?? 0), Sizes.Human(image.SharedBytes), Sizes.Human(image.UniqueBytes));
-        }
-        table.Write(context.Out);
     }
 
     private static Command CreatePrune(CommandContext context)
@@ -139,6 +91,4 @@ internal static class SystemCommand
         });
         return command;
     }
-
-    private static string Count(int count) => count.ToString(CultureInfo.InvariantCulture);
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Strata.Content;
@@ -144,7 +143,7 @@ internal sealed class CacheMounts(StoreLayout layout, TimeProvider time)
         string text = string.Join('\0', options.Id, start?.ToString(), start is null ? null : options.Source, options.Mode?.ToString(CultureInfo.InvariantCulture),
             options.UserId?.ToString(CultureInfo.InvariantCulture), options.GroupId?.ToString(CultureInfo.InvariantCulture));
         const int Digits = 32;
-        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..Digits];
+        return Digest.Of(Encoding.UTF8.GetBytes(text)).Hex[..Digits].ToString();
     }
 
     private byte[] Serialize(string id) => JsonFieldsWriter.Serialize(new CachedStep(time.GetUtcNow()) { Instruction = id }, CachedStep.Write);

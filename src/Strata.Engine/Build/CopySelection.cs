@@ -132,11 +132,10 @@ internal sealed class CopySelection
     internal Digest Hash(bool owners, StatCache stats, CancellationToken cancellationToken)
     {
         HashFiles(stats, cancellationToken);
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        byte[] buffer = new byte[HashBufferBytes];
+        using var hash = new DigestBuilder();
         foreach (CopySource source in Sources)
         {
-            Append(hash, source.IsDirectory ? "" : source.Name, source.Path, source.Status, owners, stats, buffer);
+            Append(hash, source.IsDirectory ? "" : source.Name, source.Path, source.Status, owners, stats);
             if (!source.IsDirectory)
             {
                 continue;
@@ -144,10 +143,10 @@ internal sealed class CopySelection
             foreach (TreeEntry entry in Walk(source))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                Append(hash, Relative(source, entry), entry.Path, entry.Status, owners, stats, buffer);
+                Append(hash, Relative(source, entry), entry.Path, entry.Status, owners, stats);
             }
         }
-        return Digest.FromSha256(hash.GetHashAndReset());
+        return hash.Finish();
     }
 
     /// <summary>The newest mtime of what would be copied: deterministic for what a copy makes besides (directories on the way).</summary>
@@ -171,7 +170,7 @@ internal sealed class CopySelection
 
     internal static string Relative(CopySource source, TreeEntry entry) => source.Path.Length == 0 ? entry.Path : entry.Path[(source.Path.Length + 1)..];
 
-    private void Append(IncrementalHash hash, string name, string path, FileStatus status, bool owners, StatCache stats, byte[] buffer)
+    private void Append(DigestBuilder hash, string name, string path, FileStatus status, bool owners, StatCache stats)
     {
         Span<byte> numbers = stackalloc byte[32];
         BinaryPrimitives.WriteInt32LittleEndian(numbers, (int)status.Kind);
@@ -181,17 +180,17 @@ internal sealed class CopySelection
         BinaryPrimitives.WriteUInt32LittleEndian(numbers[20..], owners ? status.Gid : 0);
         byte[] text = LinuxPath.Encode(name);
         BinaryPrimitives.WriteInt64LittleEndian(numbers[24..], text.Length);
-        hash.AppendData(numbers);
-        hash.AppendData(text);
+        hash.Append(numbers);
+        hash.Append(text);
         if (status.Kind == FileKind.SymbolicLink)
         {
-            hash.AppendData(Encoding.UTF8.GetBytes("\0" + Root.ReadLink(path) + "\0"));
+            hash.Append(Encoding.UTF8.GetBytes("\0" + Root.ReadLink(path) + "\0"));
         }
         else if (status.Kind == FileKind.Regular)
         {
             Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
-            HashFile(path, status, stats, buffer, digest);
-            hash.AppendData(digest);
+            HashFile(path, status, stats, digest);
+            hash.Append(digest);
         }
     }
 
@@ -219,16 +218,14 @@ internal sealed class CopySelection
     private void HashFiles(TreeEntry[] block, StatCache stats)
     {
         using RootedDirectory root = Root.OpenDirectory("");
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(HashBufferBytes);
         Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
         foreach (ref readonly TreeEntry entry in block.AsSpan())
         {
             if (entry.Name is not null && entry.Status.Kind == FileKind.Regular)
             {
-                HashFile(root, entry.Path, entry.Status, stats, buffer, digest);
+                HashFile(root, entry.Path, entry.Status, stats, digest);
             }
         }
-        ArrayPool<byte>.Shared.Return(buffer);
     }
 
     private bool HasMany(StatCache stats)
@@ -248,15 +245,16 @@ internal sealed class CopySelection
         return false;
     }
 
-    private void HashFile(string path, in FileStatus status, StatCache stats, byte[] buffer, Span<byte> digest) => HashFile(Root, path, status, stats, buffer, digest);
+    private void HashFile(string path, in FileStatus status, StatCache stats, Span<byte> digest) => HashFile(Root, path, status, stats, digest);
 
-    private static void HashFile(RootedDirectory root, string path, in FileStatus status, StatCache stats, byte[] buffer, Span<byte> digest)
+    private static void HashFile(RootedDirectory root, string path, in FileStatus status, StatCache stats, Span<byte> digest)
     {
         if (stats.TryGet(status, digest))
         {
             return;
         }
         using SafeFileHandle file = root.OpenFile(path, follow: true);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(HashBufferBytes);
         int read = RandomAccess.Read(file, buffer, 0);
         if (read < buffer.Length && read == status.Size)
         {
@@ -271,13 +269,13 @@ internal sealed class CopySelection
             }
             hash.GetHashAndReset(digest);
         }
+        ArrayPool<byte>.Shared.Return(buffer);
         stats.Add(status, digest);
     }
 
     /// <summary>A line for each thing that would be copied: what <see cref="Hash"/> takes of it, then its name. For those who ask what changed.</summary>
     internal void WriteFiles(TextWriter lines, StatCache stats)
     {
-        byte[] buffer = new byte[HashBufferBytes];
         byte[] digest = new byte[SHA256.HashSizeInBytes];
         foreach (CopySource source in Sources)
         {
@@ -293,7 +291,7 @@ internal sealed class CopySelection
             string content = status.Kind.ToString();
             if (status.Kind == FileKind.Regular)
             {
-                HashFile(path, status, stats, buffer, digest);
+                HashFile(path, status, stats, digest);
                 content = "sha256:" + Convert.ToHexStringLower(digest);
             }
             else if (status.Kind == FileKind.SymbolicLink)

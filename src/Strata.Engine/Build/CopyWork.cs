@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using Strata.Dockerfiles;
 using Strata.Linux;
@@ -53,13 +52,13 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         {
             return null; // another step's files count by its chain ID, text in the Dockerfile by the step itself
         }
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var hash = new DigestBuilder();
         foreach (string url in step.Sources.Except(LocalSources))
         {
             if (GitSource.TryParse(url) is { } git)
             {
                 GitCommit commit = await ResolveAsync(git, url, cancellationToken).ConfigureAwait(false);
-                hash.AppendData(Encoding.UTF8.GetBytes($"git\0{commit.Id}\0{git.Folder}\0"));
+                hash.Append(Encoding.UTF8.GetBytes($"git\0{commit.Id}\0{git.Folder}\0"));
                 continue;
             }
             FetchedFile file = await FetchedFile.FetchAsync(new Uri(url), environment.Content.Layout.NewIngestPath("fetch"), "ADD", cancellationToken).ConfigureAwait(false);
@@ -69,15 +68,15 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
             {
                 throw new DigestMismatchException(expected, actual, $"{step.Span}: ADD {url}");
             }
-            hash.AppendData(Encoding.UTF8.GetBytes($"{file.Name}\0{file.Digest}\0"));
+            hash.Append(Encoding.UTF8.GetBytes($"{file.Name}\0{file.Digest}\0"));
         }
         if (LocalSources.Any())
         {
             (RootedDirectory? context, DockerIgnore? ignore) = from.Name is null ? (settings.Context, settings.Ignore) : (settings.Contexts[from.Name].Root, settings.Contexts[from.Name].Ignore);
             _selection = Select(context ?? throw new StrataException(ErrorKind.Invalid, $"{step.Span}: {step.Display}: this build has no context"), ignore);
-            hash.AppendData(Encoding.ASCII.GetBytes(_selection.Hash(owners: false, from.Name is null ? settings.Stats : settings.Contexts[from.Name].Stats, cancellationToken).ToString()));
+            hash.Append(Encoding.ASCII.GetBytes(_selection.Hash(owners: false, from.Name is null ? settings.Stats : settings.Contexts[from.Name].Stats, cancellationToken).ToString()));
         }
-        return Digest.FromSha256(hash.GetHashAndReset());
+        return hash.Finish();
     }
 
     public void WriteFiles(TextWriter lines)

@@ -11,7 +11,7 @@ internal static class ImageAssembler
     internal static async ValueTask<BuiltImage> AssembleAsync(ContentStore content, BuildGraph graph, StepResult top, Func<BuildStep, StepResult> resultOf,
         BuildSettings settings, CancellationToken cancellationToken)
     {
-        ImmutableArray<HistoryEntry> history = [.. HistoryOf(graph, resultOf, settings)];
+        ImmutableArray<HistoryEntry> history = HistoryOf(graph, resultOf, settings);
         DateTimeOffset? created = settings.SourceDateEpoch ?? history.LastOrDefault()?.Created ?? graph.Base?.Config.Created;
         ImageConfig config = (graph.Base?.Config ?? Blank(graph.Platform)) with
         {
@@ -57,21 +57,20 @@ internal static class ImageAssembler
     private static ImageConfig Blank(Platform platform)
         => new() { Architecture = platform.Architecture, Os = platform.Os, Variant = platform.Variant, RootFs = new RootFs("layers", []) };
 
-    private static IEnumerable<HistoryEntry> HistoryOf(BuildGraph graph, Func<BuildStep, StepResult> resultOf, BuildSettings settings)
+    private static ImmutableArray<HistoryEntry> HistoryOf(BuildGraph graph, Func<BuildStep, StepResult> resultOf, BuildSettings settings)
     {
         DateTimeOffset? last = graph.Base?.Config.Created;
-        foreach (HistoryEntry entry in graph.Base?.Config.History ?? [])
-        {
-            yield return entry;
-        }
+        ImmutableArray<HistoryEntry>.Builder history = ImmutableArray.CreateBuilder<HistoryEntry>();
+        history.AddRange(graph.Base?.Config.History ?? []);
         foreach (PlannedRow row in graph.History)
         {
             StepResult? result = row.Step is null ? null : resultOf(row.Step);
             // An instruction that makes no files has no time of its own: it carries that of the step before, so that a build that
             // finds everything in the cache gives the same bytes again. History never goes back, even where older files are copied.
             last = result?.Created is { } time && (last is null || time > last || settings.SourceDateEpoch is not null) ? time : last;
-            yield return new HistoryEntry { Created = last, CreatedBy = row.CreatedBy, EmptyLayer = result is not { MadeLayer: true } };
+            history.Add(new HistoryEntry { Created = last, CreatedBy = row.CreatedBy, EmptyLayer = result is not { MadeLayer: true } });
         }
+        return history.ToImmutable();
     }
 
     // The bytes are the same; an OCI manifest names them by OCI's types.

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using System.Security.Cryptography;
 using System.Text;
+using Strata.Oci;
 
 namespace Strata.Build;
 
@@ -66,7 +66,7 @@ internal sealed class MissExplainer(BuildCache cache, string dockerfile)
     private static string Hash(string text)
     {
         const int Digits = 32;
-        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..Digits];
+        return Digest.Of(Encoding.UTF8.GetBytes(text)).Hex[..Digits].ToString();
     }
 
     private IEnumerable<MissCause> Compare(ImmutableArray<string> oldFields, IReadOnlyList<string> newFields, CacheKey last, IStepWork work)

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using Strata.Containers;
 using Strata.Dockerfiles;
@@ -32,7 +31,7 @@ internal sealed class RunMounts(RunStep step, StepResult[] inputs, BuildEnvironm
             CopySelection selection = _context[mount] = Select(mount);
             digests.Append(selection.Sources[0].IsDirectory ? 'd' : 'f').Append(selection.Hash(owners: false, settings.Stats, cancellationToken));
         }
-        return digests.Length == 0 ? null : Digest.FromSha256(SHA256.HashData(Encoding.ASCII.GetBytes(digests.ToString())));
+        return digests.Length == 0 ? null : Digest.Of(Encoding.ASCII.GetBytes(digests.ToString()));
     }
 
     internal void WriteFiles(TextWriter lines)

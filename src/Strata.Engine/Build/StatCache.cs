@@ -3,6 +3,7 @@ using System.Collections;
 using System.Security.Cryptography;
 using Strata.Content;
 using Strata.Linux;
+using Strata.Oci;
 
 namespace Strata.Build;
 
@@ -47,7 +48,7 @@ internal sealed class StatCache
         string path = Path.Combine(layout.Cache, "stats", string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{status.Device:x}-{status.Inode:x}"));
         byte[]? bytes = FileSystems.TryRead(path, MaxBytes);
         bool isWhole = bytes is not null && bytes.Length >= MagicBytes + DigestBytes && (bytes.Length - MagicBytes - DigestBytes) % EntryBytes == 0 && bytes.AsSpan().StartsWith(Magic)
-            && SHA256.HashData(bytes.AsSpan(0, bytes.Length - DigestBytes)).AsSpan().SequenceEqual(bytes.AsSpan(bytes.Length - DigestBytes));
+            && Digest.Of(bytes.AsSpan(0, bytes.Length - DigestBytes)) == Digest.FromSha256(bytes.AsSpan(bytes.Length - DigestBytes));
         return new StatCache(layout, path, time, isWhole ? new ArraySegment<byte>(bytes!, MagicBytes, bytes!.Length - MagicBytes - DigestBytes) : ArraySegment<byte>.Empty);
     }
 

@@ -5,7 +5,7 @@ using Strata.Snapshots;
 namespace Strata.Containers;
 
 /// <summary>
-/// A bundle directory with the root file system mounted at rootfs/. All methods are called inside <see cref="Mounts.RunInPrivateNamespace"/>:
+/// A bundle directory with the root file system mounted at rootfs/. All methods are called inside <see cref="Mounts.RunInPrivateNamespace{T}(Func{T})"/>:
 /// no other process sees these mounts, and they end with the processes started there.
 /// </summary>
 internal static class Bundle

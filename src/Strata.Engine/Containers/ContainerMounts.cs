@@ -80,6 +80,31 @@ internal static class ContainerMounts
         _ => throw new System.Diagnostics.UnreachableException(mount.Kind.ToString()),
     };
 
+    /// <summary>The directories of the host in which a container's mounts and the host's are to be the same.</summary>
+    /// <exception cref="StrataException">Invalid: the host's mount does not pass on what is mounted in it.</exception>
+    public static IReadOnlyList<string> FindShared(ContainerRecord record)
+    {
+        var shared = new List<string>();
+        foreach (ContainerMount mount in record.Mounts.Where(m => m.Kind == ContainerMountKind.Bind))
+        {
+            bool isShared = mount.Options.Any(o => o is "shared" or "rshared");
+            if (!isShared && !mount.Options.Any(o => o is "slave" or "rslave"))
+            {
+                continue;
+            }
+            MountEntry on = Linux.Mounts.FindMount(mount.Source);
+            if (!on.IsShared && (isShared || !on.IsFollower))
+            {
+                throw new StrataException(ErrorKind.Invalid, $"volume '{mount.Source}:{mount.Target}': {mount.Source} is mounted on {on.Target}, which is not a shared{(isShared ? "" : " or slave")} mount") { Hint = $"mount --make-shared {on.Target}" };
+            }
+            if (isShared)
+            {
+                shared.Add(mount.Source);
+            }
+        }
+        return shared;
+    }
+
     private static ImmutableArray<string> Propagation(ImmutableArray<string> options)
         => options.Any(s_propagation.Contains) ? options : options.Add("rprivate");
 

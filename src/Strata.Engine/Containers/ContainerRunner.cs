@@ -23,6 +23,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
     /// <exception cref="ContainerStartException">It could not be started; nothing of it is left but the container itself, as it was.</exception>
     public async ValueTask<ContainerSession> StartAsync(ContainerRecord record, ActiveSnapshot snapshot, ContainerStreams? streams, CancellationToken cancellationToken)
     {
+        IReadOnlyList<string> shared = ContainerMounts.FindShared(record);
         IReadOnlyList<string>? atEnd = exitCommand is not null && (streams is null || record.Life.Restart.Kind != RestartKind.No) ? [.. exitCommand, record.Id] : null;
         store.ForgetRun(record.Id);
         string bundle = runtime.Layout.CreateBundle(record.Id);
@@ -31,7 +32,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         AttachedStreams? attached = null;
         try
         {
-            monitor = Mounts.RunInPrivateNamespace(() => StartMonitor(record, snapshot, bundle, streams, network, atEnd));
+            monitor = Mounts.RunInPrivateNamespace(shared, () => StartMonitor(record, snapshot, bundle, streams, network, atEnd));
             int pid = monitor.ReadCreated(record.Arguments[0], cancellationToken);
             await network.Ready.ConfigureAwait(false);
             if (streams is not null)

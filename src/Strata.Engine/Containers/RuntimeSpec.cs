@@ -114,6 +114,10 @@ public static class RuntimeSpec
     private const string OpenFilesName = "RLIMIT_NOFILE";
     private const ulong OpenFiles = 1 << 20;
 
+    // What is mounted outside comes into a mount, or what is mounted in it goes out, only where that is so of the root it is mounted in.
+    private static string RootPropagation(IReadOnlyList<SpecMount> mounts)
+        => mounts.Any(m => m.Options.Any(o => o is "shared" or "rshared")) ? "rshared" : mounts.Any(m => m.Options.Any(o => o is "slave" or "rslave")) ? "rslave" : "private";
+
     /// <summary>The document for one process in a root file system at <paramref name="root"/>.</summary>
     /// <param name="root">Absolute path of the mounted root file system.</param>
     /// <param name="hostname">Name in the UTS namespace.</param>
@@ -136,7 +140,7 @@ public static class RuntimeSpec
             {
                 CgroupsPath = host.IsRootless ? null : cgroup,
                 Resources = Resources(isolation, host),
-                RootfsPropagation = "private",
+                RootfsPropagation = RootPropagation(mounts),
                 Sysctl = isolation.Sysctls.IsEmpty ? null : isolation.Sysctls,
                 Devices = isolation.Devices.IsEmpty ? null : HostDevices.ToSpec(isolation.Devices),
                 MaskedPaths = isolation.Privileged ? [] : s_masked.AddRange(host.ThermalThrottle),

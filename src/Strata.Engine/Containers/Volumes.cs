@@ -22,6 +22,9 @@ public sealed class Volumes
         => ContainerStore.IsName(name) ? Path.Combine(_layout.Volumes, name, "_data")
             : throw new StrataException(ErrorKind.Invalid, $"volume '{name}': only letters, digits, '_', '.' and '-', at most 128, the first a letter or digit");
 
+    /// <summary>What a volume takes on disk, in bytes: its data and its record.</summary>
+    public long GetDiskUsage(string name) => FileSystems.GetDiskUsage(Path.GetDirectoryName(PathOf(name))!);
+
     private string RecordOf(string name) => Path.Combine(Path.GetDirectoryName(PathOf(name))!, "volume.json");
 
     /// <summary>A volume.</summary>

@@ -17,7 +17,7 @@ public abstract partial class DirectorySnapshotter
     {
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(source);
-        return (await ApplyAsync(parent, [(layer, diffId)], source, cancellationToken).ConfigureAwait(false))!;
+        return (await ApplyAsync(parent, new[] { (layer, diffId) }, source, cancellationToken).ConfigureAwait(false))!;
     }
 
     /// <inheritdoc/>

@@ -1,4 +1,5 @@
 using Strata.Containers;
+using Strata.Linux;
 using Xunit;
 
 namespace Strata.IntegrationTests.Containers;
@@ -64,5 +65,52 @@ public sealed class VolumeTests(ContainerStoreFixture store) : IClassFixture<Con
         Assert.Contains("/b ro,", output, StringComparison.Ordinal);
         Assert.Contains("size=1024k,mode=700", output, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(folder));
+    }
+
+    [Fact]
+    public async Task What_is_mounted_on_one_side_of_a_bind_is_on_the_other_as_its_propagation_says()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(store.Folder, "passed-on")).FullName;
+        Mounts.Mount(new MountSpec("tmpfs", "tmpfs", folder, [], MountFlags.Shared));
+        var strata = new StrataProgram(store);
+        try
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "in"));
+            Directory.CreateDirectory(Path.Combine(folder, "out"));
+            await strata.OkAsync("run", "--rm", "--network", "none", "--privileged", "-v", $"{folder}:/b:rshared", "box", "sh", "-c", "mount -t tmpfs x /b/out && echo hi >/b/out/file");
+            Assert.Equal("hi\n", await File.ReadAllTextAsync(Path.Combine(folder, "out", "file"), Cancel));
+            foreach ((string kind, string seen) in new[] { ("rslave", "there"), ("rprivate", "") })
+            {
+                await strata.OkAsync("run", "-d", "--name", kind, "--network", "none", "--mount", $"type=bind,source={folder},target=/b,bind-propagation={kind}", "box", "sleep", "100");
+                Mounts.Mount(new MountSpec("tmpfs", "tmpfs", Path.Combine(folder, "in"), []));
+                await File.WriteAllTextAsync(Path.Combine(folder, "in", "there"), "", Cancel);
+                Assert.Equal(seen, (await strata.OkAsync("exec", kind, "ls", "/b/in")).OutputText);
+                await strata.OkAsync("rm", "-f", kind);
+                Mounts.Unmount(Path.Combine(folder, "in"));
+            }
+            Mounts.Unmount(Path.Combine(folder, "out"));
+            Mounts.Unmount(folder);
+            Mounts.Mount(new MountSpec("tmpfs", "tmpfs", folder, [], MountFlags.Private));
+            ChildResult refused = await strata.RunAsync("run", "--rm", "--network", "none", "-v", $"{folder}:/b:rshared", "box", "true");
+            Assert.Equal((125, $"strata: run: volume '{folder}:/b': {folder} is mounted on {folder}, which is not a shared mount\nhint: mount --make-shared {folder}\n"), (refused.ExitCode, refused.ErrorText + "\n"));
+        }
+        finally
+        {
+            Mounts.Unmount(folder, detach: true);
+        }
+    }
+
+    [Fact]
+    public async Task The_long_form_of_what_the_store_costs_names_each_image_container_volume_and_record()
+    {
+        var strata = new StrataProgram(store);
+        await strata.OkAsync("run", "--name", "writer", "--network", "none", "-v", "data:/data", "box", "sh", "-c", "head -c 1000000 /dev/zero >/data/file; head -c 2000000 /dev/zero >/own");
+        string[] lines = (await strata.OkAsync("system", "df", "-v")).OutputText.Split('\n', StringSplitOptions.TrimEntries);
+        Assert.Equal(["Images space usage:", "Containers space usage:", "Local Volumes space usage:", "Build cache space usage:"], lines.Where(l => l.EndsWith("space usage:", StringComparison.Ordinal)));
+        Assert.Matches("^box +latest +[0-9a-f]{12} .* 1$", lines.Single(l => l.StartsWith("box ", StringComparison.Ordinal)));
+        Assert.Matches("^[0-9a-f]{12} +box +\"sh -c .* 1 +2\\.0[0-9]MB .* Exited \\(0\\) .* writer$", lines.Single(l => l.EndsWith(" writer", StringComparison.Ordinal)));
+        Assert.Matches("^data +1 +1\\.0[0-9]MB$", lines.Single(l => l.StartsWith("data ", StringComparison.Ordinal)));
+        await strata.OkAsync("rm", "-v", "writer");
+        await strata.OkAsync("volume", "rm", "data");
     }
 }

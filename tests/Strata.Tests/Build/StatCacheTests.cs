@@ -56,6 +56,24 @@ public sealed class StatCacheTests : IDisposable
     }
 
     [Fact]
+    public void Thousands_of_one_build_are_found_by_device_and_inode()
+    {
+        FileStatus file = Write("f", "x");
+        StatCache cache = Open(TimeSpan.FromHours(1));
+        for (uint i = 0; i < 5000; i++)
+        {
+            cache.Add(file with { Device = i % 3, Inode = i / 3 * 4096 }, SHA256.HashData(BitConverter.GetBytes(i)));
+        }
+        byte[] digest = new byte[32];
+        for (uint i = 0; i < 5000; i++)
+        {
+            Assert.True(cache.TryGet(file with { Device = i % 3, Inode = i / 3 * 4096 }, digest));
+            Assert.Equal(SHA256.HashData(BitConverter.GetBytes(i)), digest);
+        }
+        Assert.False(cache.TryGet(file with { Device = 0, Inode = 1 }, digest));
+    }
+
+    [Fact]
     public void A_file_that_is_not_what_it_was_is_not_known()
     {
         FileStatus file = Write("f", "x");

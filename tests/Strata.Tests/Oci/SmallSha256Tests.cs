@@ -26,4 +26,20 @@ public sealed class SmallSha256Tests
             Assert.Equal(SHA256.HashData(content), hash);
         }
     }
+
+    [Fact]
+    public void Pieces_give_the_digest_of_the_whole_below_at_and_above_what_is_few()
+    {
+        byte[] content = new byte[SmallSha256.MaxBytes + 1000];
+        new Random(257).NextBytes(content);
+        foreach (int length in (int[])[0, 1, 1000, SmallSha256.MaxBytes - 1, SmallSha256.MaxBytes, SmallSha256.MaxBytes + 1, content.Length])
+        {
+            using var builder = new DigestBuilder();
+            for (int at = 0; at < length; at += 997)
+            {
+                builder.Append(content.AsSpan(at, Math.Min(997, length - at)));
+            }
+            Assert.Equal(Digest.FromSha256(SHA256.HashData(content.AsSpan(0, length))), builder.Finish());
+        }
+    }
 }
