@@ -198,7 +198,7 @@ public sealed record CachedStep(DateTimeOffset? Created)
         Fields = o.MaybeStrings("fields") ?? [],
     };
 
-    internal static void Write(Utf8JsonWriter writer, CachedStep step)
+    internal static void Write(JsonFieldsWriter writer, CachedStep step)
     {
         writer.Field("created", step.Created);
         writer.Object("layer", step.Layer, DocumentFields.Write);

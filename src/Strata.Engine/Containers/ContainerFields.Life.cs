@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -18,7 +17,7 @@ internal static partial class ContainerFields
     };
 
     // What is as it always is takes no room, and no time to read.
-    private static void Write(Utf8JsonWriter writer, LifeOptions life)
+    private static void Write(JsonFieldsWriter writer, LifeOptions life)
     {
         if (life.Init)
         {
@@ -66,7 +65,7 @@ internal static partial class ContainerFields
 
     private static ImmutableArray<SpecRlimit> ReadUlimits(JsonFields o) => o.Objects("ulimits", l => new SpecRlimit(l.String("type"), l.UInt64("hard"), l.UInt64("soft")));
 
-    private static void WriteLimits(Utf8JsonWriter writer, IsolationOptions isolation)
+    private static void WriteLimits(JsonFieldsWriter writer, IsolationOptions isolation)
     {
         writer.Field("memorySwap", isolation.MemorySwap);
         writer.Field("memoryReservation", isolation.MemoryReservation);
@@ -98,14 +97,14 @@ internal static partial class ContainerFields
         }
     }
 
-    private static void WriteDevices(Utf8JsonWriter writer, IsolationOptions isolation) => writer.Objects("devices", isolation.Devices, (w, device) =>
+    private static void WriteDevices(JsonFieldsWriter writer, IsolationOptions isolation) => writer.Objects("devices", isolation.Devices, (w, device) =>
     {
         w.Field("source", device.Source);
         w.Field("target", device.Target);
         w.Field("access", device.Access);
     });
 
-    private static void WriteUlimits(Utf8JsonWriter writer, IsolationOptions isolation) => writer.Objects("ulimits", isolation.Limits, (w, limit) =>
+    private static void WriteUlimits(JsonFieldsWriter writer, IsolationOptions isolation) => writer.Objects("ulimits", isolation.Limits, (w, limit) =>
     {
         w.Field("type", limit.Type);
         w.Field("hard", limit.Hard);

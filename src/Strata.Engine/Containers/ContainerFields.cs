@@ -33,7 +33,7 @@ internal static partial class ContainerFields
         Life = o.MaybeObject("life") is { } life ? ReadLife(life) : new LifeOptions(),
     };
 
-    internal static void Write(Utf8JsonWriter writer, ContainerRecord record)
+    internal static void Write(JsonFieldsWriter writer, ContainerRecord record)
     {
         writer.Field("id", record.Id);
         writer.Field("name", record.Name);
@@ -67,7 +67,7 @@ internal static partial class ContainerFields
         VolumeLabels = o.MaybeMap("volumeLabels") ?? ImmutableSortedDictionary<string, string>.Empty,
     };
 
-    private static void Write(Utf8JsonWriter writer, ContainerMount mount)
+    private static void Write(JsonFieldsWriter writer, ContainerMount mount)
     {
         writer.Field("kind", NameOf(mount.Kind));
         writer.Field("source", mount.Source);
@@ -94,7 +94,7 @@ internal static partial class ContainerFields
         SharedMemoryBytes = o.Int64("sharedMemoryBytes"),
     });
 
-    private static void Write(Utf8JsonWriter writer, IsolationOptions isolation)
+    private static void Write(JsonFieldsWriter writer, IsolationOptions isolation)
     {
         writer.Field("capabilities", isolation.Capabilities);
         writer.Field("noNewPrivileges", isolation.NoNewPrivileges);
@@ -112,7 +112,7 @@ internal static partial class ContainerFields
     internal static ContainerStart ReadStart(JsonFields o)
         => new(o.String("bootId"), o.Int32("monitorPid"), o.UInt64("monitorStarted"), o.Int32("pid"), o.UInt64("pidStarted"), o.Time("at"));
 
-    internal static void Write(Utf8JsonWriter writer, ContainerStart start)
+    internal static void Write(JsonFieldsWriter writer, ContainerStart start)
     {
         writer.Field("bootId", start.BootId);
         writer.Field("monitorPid", start.MonitorPid);

@@ -72,7 +72,7 @@ public sealed class EventLog
         }
     }
 
-    private static void Write(Utf8JsonWriter writer, StoreEvent happened)
+    private static void Write(JsonFieldsWriter writer, StoreEvent happened)
     {
         writer.Field("time", (long?)Nanoseconds(happened.Time));
         writer.Field("type", happened.Type);

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -15,7 +14,7 @@ public static class RuntimeSpecJson
     /// <summary>The bytes of limits alone: what <c>update --resources</c> of a runtime takes.</summary>
     public static byte[] Serialize(SpecResources limits) => JsonFieldsWriter.Serialize(limits, Write);
 
-    private static void Write(Utf8JsonWriter writer, RuntimeSpecDocument spec)
+    private static void Write(JsonFieldsWriter writer, RuntimeSpecDocument spec)
     {
         writer.Field("ociVersion", spec.OciVersion);
         writer.Object("process", spec.Process, Write);
@@ -26,7 +25,7 @@ public static class RuntimeSpecJson
         writer.Object("linux", spec.Linux, Write);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecProcess process)
+    private static void Write(JsonFieldsWriter writer, SpecProcess process)
     {
         writer.Field("terminal", process.Terminal);
         writer.Object("consoleSize", process.ConsoleSize, (w, size) =>
@@ -49,7 +48,7 @@ public static class RuntimeSpecJson
         writer.Field("oomScoreAdj", process.OomScoreAdj);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecUser user)
+    private static void Write(JsonFieldsWriter writer, SpecUser user)
     {
         writer.Field("uid", user.Uid);
         writer.Field("gid", user.Gid);
@@ -62,7 +61,7 @@ public static class RuntimeSpecJson
         writer.WriteEndArray();
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecCapabilities capabilities)
+    private static void Write(JsonFieldsWriter writer, SpecCapabilities capabilities)
     {
         writer.Field("bounding", capabilities.Bounding);
         writer.Field("effective", capabilities.Effective);
@@ -71,13 +70,13 @@ public static class RuntimeSpecJson
         writer.Field("ambient", capabilities.Ambient);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecRoot root)
+    private static void Write(JsonFieldsWriter writer, SpecRoot root)
     {
         writer.Field("path", root.Path);
         writer.Field("readonly", root.Readonly);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecMount mount)
+    private static void Write(JsonFieldsWriter writer, SpecMount mount)
     {
         writer.Field("destination", mount.Destination);
         writer.Field("type", mount.Type);
@@ -85,7 +84,7 @@ public static class RuntimeSpecJson
         writer.Field("options", mount.Options);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecLinux linux)
+    private static void Write(JsonFieldsWriter writer, SpecLinux linux)
     {
         writer.Objects("namespaces", linux.Namespaces, (w, space) =>
         {
@@ -105,7 +104,7 @@ public static class RuntimeSpecJson
         writer.Field("readonlyPaths", linux.ReadonlyPaths);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecResources resources)
+    private static void Write(JsonFieldsWriter writer, SpecResources resources)
     {
         if (resources.Devices is { } rules)
         {
@@ -141,7 +140,7 @@ public static class RuntimeSpecJson
         }
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecDevice device)
+    private static void Write(JsonFieldsWriter writer, SpecDevice device)
     {
         writer.Field("path", device.Path);
         writer.Field("type", device.Type);
@@ -152,7 +151,7 @@ public static class RuntimeSpecJson
         writer.Field("gid", device.Gid);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecSeccomp seccomp)
+    private static void Write(JsonFieldsWriter writer, SpecSeccomp seccomp)
     {
         writer.Field("defaultAction", seccomp.DefaultAction);
         writer.Field("defaultErrnoRet", seccomp.DefaultErrnoRet);
@@ -160,7 +159,7 @@ public static class RuntimeSpecJson
         writer.Objects("syscalls", seccomp.Syscalls, Write);
     }
 
-    private static void Write(Utf8JsonWriter writer, SpecSyscall call)
+    private static void Write(JsonFieldsWriter writer, SpecSyscall call)
     {
         writer.Field("names", call.Names);
         writer.Field("action", call.Action);

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using Strata.Oci;
 
 namespace Strata.Containers;
@@ -24,7 +23,7 @@ public sealed record VolumeRecord(string Name, DateTimeOffset? Created)
         Options = o.MaybeMap("options") ?? ImmutableSortedDictionary<string, string>.Empty,
     };
 
-    internal static void Write(Utf8JsonWriter writer, VolumeRecord volume)
+    internal static void Write(JsonFieldsWriter writer, VolumeRecord volume)
     {
         writer.Field("created", volume.Created);
         writer.Field("labels", volume.Labels);

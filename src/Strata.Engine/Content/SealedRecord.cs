@@ -16,7 +16,7 @@ internal static class SealedRecord
     private static ReadOnlySpan<byte> End => "\"}"u8;
 
     /// <summary>The bytes of a record that will be at <paramref name="place"/>.</summary>
-    internal static byte[] Serialize<T>(string place, T record, Action<Utf8JsonWriter, T> write) where T : class
+    internal static byte[] Serialize<T>(string place, T record, Action<JsonFieldsWriter, T> write) where T : class
     {
         ReadOnlySpan<byte> fields = JsonFieldsWriter.Serialize(record, write).AsSpan()[..^1];
         bool isEmpty = fields.Length == 1;

@@ -125,7 +125,7 @@ public sealed record StoreSettings(long? MaxSize, TimeSpan Keep, ImmutableArray<
         }
     }
 
-    private static void Write(Utf8JsonWriter writer, StoreSettings settings)
+    private static void Write(JsonFieldsWriter writer, StoreSettings settings)
     {
         if (settings.MaxSize is not null || settings.Keep > TimeSpan.Zero)
         {

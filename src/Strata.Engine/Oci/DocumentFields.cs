@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 
 namespace Strata.Oci;
 
@@ -26,7 +25,7 @@ internal static class DocumentFields
         Extra = o.Others(s_manifest),
     };
 
-    internal static void Write(Utf8JsonWriter writer, ImageManifest manifest)
+    internal static void Write(JsonFieldsWriter writer, ImageManifest manifest)
     {
         writer.Field("schemaVersion", manifest.SchemaVersion);
         writer.Field("mediaType", manifest.MediaType);
@@ -48,7 +47,7 @@ internal static class DocumentFields
         Extra = o.Others(s_index),
     };
 
-    internal static void Write(Utf8JsonWriter writer, ImageIndex index)
+    internal static void Write(JsonFieldsWriter writer, ImageIndex index)
     {
         writer.Field("schemaVersion", index.SchemaVersion);
         writer.Field("mediaType", index.MediaType);
@@ -71,7 +70,7 @@ internal static class DocumentFields
 
     internal static Descriptor? MaybeDescriptor(JsonFields o, string name) => o.MaybeObject(name) is { } found ? ReadDescriptor(found) : null;
 
-    internal static void Write(Utf8JsonWriter writer, Descriptor descriptor)
+    internal static void Write(JsonFieldsWriter writer, Descriptor descriptor)
     {
         writer.Field("mediaType", descriptor.MediaType);
         writer.Field("digest", descriptor.Digest);
@@ -95,7 +94,7 @@ internal static class DocumentFields
         Extra = o.Others(s_platform),
     };
 
-    private static void Write(Utf8JsonWriter writer, Platform platform)
+    private static void Write(JsonFieldsWriter writer, Platform platform)
     {
         writer.Field("architecture", platform.Architecture);
         writer.Field("os", platform.Os);
@@ -120,7 +119,7 @@ internal static class DocumentFields
         Extra = o.Others(s_config),
     };
 
-    internal static void Write(Utf8JsonWriter writer, ImageConfig config)
+    internal static void Write(JsonFieldsWriter writer, ImageConfig config)
     {
         writer.Field("created", config.CreatedText);
         writer.Field("author", config.Author);
@@ -137,7 +136,7 @@ internal static class DocumentFields
 
     private static RootFs ReadRootFs(JsonFields o) => new(o.String("type"), o.Digests("diff_ids"));
 
-    private static void Write(Utf8JsonWriter writer, RootFs rootFs)
+    private static void Write(JsonFieldsWriter writer, RootFs rootFs)
     {
         writer.Field("type", rootFs.Type);
         writer.WriteStartArray("diff_ids");
@@ -158,7 +157,7 @@ internal static class DocumentFields
         Extra = o.Others(s_history),
     };
 
-    private static void Write(Utf8JsonWriter writer, HistoryEntry entry)
+    private static void Write(JsonFieldsWriter writer, HistoryEntry entry)
     {
         writer.Field("created", entry.CreatedText);
         writer.Field("created_by", entry.CreatedBy);
@@ -186,7 +185,7 @@ internal static class DocumentFields
         Extra = o.Others(s_container),
     };
 
-    internal static void Write(Utf8JsonWriter writer, ContainerConfig config)
+    internal static void Write(JsonFieldsWriter writer, ContainerConfig config)
     {
         writer.Field("User", config.User);
         writer.Field("ExposedPorts", config.ExposedPorts);
@@ -214,7 +213,7 @@ internal static class DocumentFields
         Retries = o.MaybeInt32("Retries"),
     };
 
-    private static void Write(Utf8JsonWriter writer, HealthcheckConfig check)
+    private static void Write(JsonFieldsWriter writer, HealthcheckConfig check)
     {
         writer.Field("Test", check.Test);
         writer.Field("Interval", check.Interval);

@@ -1,144 +1,263 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Strata.Oci;
 
-/// <summary>Writes a document field by field; what is null is left out.</summary>
-internal static class JsonFieldsWriter
+/// <summary>
+/// Writes a document field by field; what is null is left out. The bytes are those of Utf8JsonWriter with JavaScriptEncoder.UnsafeRelaxedJsonEscaping, which is
+/// asked where a text has more than ASCII in it: to load the two takes longer than a short command writes.
+/// </summary>
+internal sealed class JsonFieldsWriter
 {
+    private const char FirstPlain = ' ', LastPlain = '~';
+    private const int MostDigits = 20;
+
     // '+' stays '+', as other tools write it, so that equal content gets equal digests.
-    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = OciJson.MaxDepth, SkipValidation = true };
+    private static JsonWriterOptions Options => new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = OciJson.MaxDepth, SkipValidation = true };
+
+    private readonly ArrayBufferWriter<byte> _bytes = new(512);
+    private bool _isBehindValue; // a comma comes before the next
 
     /// <summary>The compact bytes of one object whose fields <paramref name="write"/> writes.</summary>
-    internal static byte[] Serialize<T>(T value, Action<Utf8JsonWriter, T> write) where T : class
+    internal static byte[] Serialize<T>(T value, Action<JsonFieldsWriter, T> write) where T : class
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var writer = new Utf8JsonWriter(buffer, s_options))
-        {
-            writer.WriteStartObject();
-            write(writer, value);
-            writer.WriteEndObject();
-        }
-        return buffer.WrittenSpan.ToArray();
+        var writer = new JsonFieldsWriter();
+        writer.WriteStartObject();
+        write(writer, value);
+        writer.WriteEndObject();
+        return writer._bytes.WrittenSpan.ToArray();
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, string? value)
+    internal void Field(string name, string? value)
     {
         if (value is not null)
         {
-            writer.WriteString(name, value);
+            WriteString(name, value);
         }
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, long? value)
+    internal void Field(string name, long? value)
     {
         if (value is { } number)
         {
-            writer.WriteNumber(name, number);
+            WritePropertyName(name);
+            WriteNumberValue(number);
         }
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, ulong? value)
+    internal void Field(string name, ulong? value)
     {
         if (value is { } number)
         {
-            writer.WriteNumber(name, number);
+            WritePropertyName(name);
+            WriteNumberValue(number);
         }
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, bool? value)
+    internal void Field(string name, bool? value)
     {
         if (value is { } flag)
         {
-            writer.WriteBoolean(name, flag);
+            WritePropertyName(name);
+            WriteWord(flag ? "true"u8 : "false"u8);
         }
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, Digest? value) => writer.Field(name, value?.ToString());
+    internal void Field(string name, Digest? value) => Field(name, value?.ToString());
 
-    internal static void Field(this Utf8JsonWriter writer, string name, DateTimeOffset? value) => writer.Field(name, Timestamps.Format(value));
+    internal void Field(string name, DateTimeOffset? value) => Field(name, Timestamps.Format(value));
 
-    internal static void Field(this Utf8JsonWriter writer, string name, ImmutableArray<string>? values)
+    internal void Field(string name, ImmutableArray<string>? values)
     {
         if (values is { IsDefault: false } items)
         {
-            writer.WriteStartArray(name);
+            WriteStartArray(name);
             foreach (string item in items)
             {
-                writer.WriteStringValue(item);
+                WriteStringValue(item);
             }
-            writer.WriteEndArray();
+            WriteEndArray();
         }
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, byte[][] values)
+    internal void Field(string name, byte[][] values)
     {
-        writer.WriteStartArray(name);
+        WriteStartArray(name);
         foreach (byte[] item in values)
         {
-            writer.WriteBase64StringValue(item);
+            WriteStringValue(Convert.ToBase64String(item));
         }
-        writer.WriteEndArray();
+        WriteEndArray();
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, ImmutableSortedDictionary<string, string>? values)
+    internal void Field(string name, ImmutableSortedDictionary<string, string>? values)
     {
         if (values is not null)
         {
-            writer.WriteStartObject(name);
+            WriteStartObject(name);
             foreach ((string key, string value) in values)
             {
-                writer.WriteString(key, value);
+                WriteString(key, value);
             }
-            writer.WriteEndObject();
+            WriteEndObject();
         }
     }
 
-    internal static void Field(this Utf8JsonWriter writer, string name, ImmutableSortedDictionary<string, EmptyObject>? values)
+    internal void Field(string name, ImmutableSortedDictionary<string, EmptyObject>? values)
     {
         if (values is not null)
         {
-            writer.WriteStartObject(name);
+            WriteStartObject(name);
             foreach (string key in values.Keys)
             {
-                writer.WriteStartObject(key);
-                writer.WriteEndObject();
+                WriteStartObject(key);
+                WriteEndObject();
             }
-            writer.WriteEndObject();
+            WriteEndObject();
         }
     }
 
-    internal static void Object<T>(this Utf8JsonWriter writer, string name, T? value, Action<Utf8JsonWriter, T> write) where T : class
+    internal void Object<T>(string name, T? value, Action<JsonFieldsWriter, T> write) where T : class
     {
         if (value is not null)
         {
-            writer.WriteStartObject(name);
-            write(writer, value);
-            writer.WriteEndObject();
+            WriteStartObject(name);
+            write(this, value);
+            WriteEndObject();
         }
     }
 
-    internal static void Objects<T>(this Utf8JsonWriter writer, string name, ImmutableArray<T> values, Action<Utf8JsonWriter, T> write) where T : class
+    internal void Objects<T>(string name, ImmutableArray<T> values, Action<JsonFieldsWriter, T> write) where T : class
     {
-        writer.WriteStartArray(name);
+        WriteStartArray(name);
         foreach (T item in values.IsDefault ? [] : values)
         {
-            writer.WriteStartObject();
-            write(writer, item);
-            writer.WriteEndObject();
+            WriteStartObject();
+            write(this, item);
+            WriteEndObject();
         }
-        writer.WriteEndArray();
+        WriteEndArray();
     }
 
     /// <summary>Fields that were read and not understood, as they were.</summary>
-    internal static void Others(this Utf8JsonWriter writer, Dictionary<string, JsonElement>? values)
+    internal void Others(Dictionary<string, JsonElement>? values)
     {
         foreach ((string name, JsonElement value) in values ?? [])
         {
-            writer.WritePropertyName(name);
-            value.WriteTo(writer);
+            WritePropertyName(name);
+            BeginValue();
+            using var element = new Utf8JsonWriter(_bytes, Options);
+            value.WriteTo(element);
         }
+    }
+
+    internal void WriteStartObject(string? name = null) => Open(name, (byte)'{');
+
+    internal void WriteEndObject() => Close((byte)'}');
+
+    internal void WriteStartArray(string? name = null) => Open(name, (byte)'[');
+
+    internal void WriteEndArray() => Close((byte)']');
+
+    internal void WriteString(string name, string value)
+    {
+        WritePropertyName(name);
+        WriteStringValue(value);
+    }
+
+    internal void WriteStringValue(string value)
+    {
+        BeginValue();
+        WriteText(value);
+    }
+
+    internal void WriteNumberValue(long value) => WriteNumber(value);
+
+    internal void WriteNumberValue(ulong value) => WriteNumber(value);
+
+    internal void WritePropertyName(string name)
+    {
+        BeginValue();
+        WriteText(name);
+        Put((byte)':');
+        _isBehindValue = false;
+    }
+
+    private void WriteNumber<T>(T value) where T : struct, IUtf8SpanFormattable
+    {
+        BeginValue();
+        value.TryFormat(_bytes.GetSpan(MostDigits), out int written, default, CultureInfo.InvariantCulture);
+        _bytes.Advance(written);
+    }
+
+    private void WriteWord(ReadOnlySpan<byte> word)
+    {
+        BeginValue();
+        _bytes.Write(word);
+    }
+
+    private void Open(string? name, byte bracket)
+    {
+        if (name is not null)
+        {
+            WritePropertyName(name);
+        }
+        BeginValue();
+        Put(bracket);
+        _isBehindValue = false;
+    }
+
+    private void Close(byte bracket)
+    {
+        Put(bracket);
+        _isBehindValue = true;
+    }
+
+    private void BeginValue()
+    {
+        if (_isBehindValue)
+        {
+            Put((byte)',');
+        }
+        _isBehindValue = true;
+    }
+
+    private void Put(byte character)
+    {
+        _bytes.GetSpan(1)[0] = character;
+        _bytes.Advance(1);
+    }
+
+    private void WriteText(string text)
+    {
+        Span<byte> place = _bytes.GetSpan((text.Length * 2) + 2);
+        int end = 0;
+        place[end++] = (byte)'"';
+        foreach (char character in text)
+        {
+            if (character is < FirstPlain or > LastPlain)
+            {
+                WriteOdd(text);
+                return;
+            }
+            if (character is '"' or '\\')
+            {
+                place[end++] = (byte)'\\';
+            }
+            place[end++] = (byte)character;
+        }
+        place[end++] = (byte)'"';
+        _bytes.Advance(end);
+    }
+
+    private void WriteOdd(string text)
+    {
+        Put((byte)'"');
+        _bytes.Write(Encoding.UTF8.GetBytes(JavaScriptEncoder.UnsafeRelaxedJsonEscaping.Encode(text)));
+        Put((byte)'"');
     }
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Strata.Content;
 using Strata.Layers;
 using Strata.Linux;
@@ -116,7 +115,7 @@ internal sealed record FoundErofs(bool Mounts, string Reason, string Kernel, ulo
 {
     internal static FoundErofs Read(JsonFields o) => new(o.MaybeBool("mounts") ?? throw o.Missing("mounts"), o.String("reason"), o.String("kernel"), o.UInt64("device"));
 
-    internal static void Write(Utf8JsonWriter writer, FoundErofs found)
+    internal static void Write(JsonFieldsWriter writer, FoundErofs found)
     {
         writer.Field("mounts", found.Mounts);
         writer.Field("reason", found.Reason);

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
@@ -38,7 +37,7 @@ internal sealed class LayerMarks
 
     internal static LayerMarks Read(JsonFields o) => new(o.Bytes("whiteouts").Select(p => LinuxPath.Decode(p)), o.Bytes("opaques").Select(p => LinuxPath.Decode(p)));
 
-    internal static void Write(Utf8JsonWriter writer, LayerMarks marks)
+    internal static void Write(JsonFieldsWriter writer, LayerMarks marks)
     {
         writer.Field("whiteouts", TreeRecord.Encode([.. marks._whiteouts]));
         writer.Field("opaques", TreeRecord.Encode([.. marks._opaques]));

@@ -15,7 +15,7 @@ internal sealed record ActiveRecord(bool HasInit, Digest? Parent, string Snapsho
 {
     internal static ActiveRecord Read(JsonFields o) => new(o.MaybeBool("hasInit") ?? throw o.Missing("hasInit"), o.MaybeDigest("parent"), o.MaybeString("snapshotter") ?? OverlaySnapshotter.OwnName, o.MaybeFileTime("made"));
 
-    internal static void Write(Utf8JsonWriter writer, ActiveRecord record)
+    internal static void Write(JsonFieldsWriter writer, ActiveRecord record)
     {
         writer.Field("hasInit", record.HasInit);
         writer.Field("parent", record.Parent);
@@ -34,7 +34,7 @@ internal sealed record ChangesRecord(long ContentBytes, byte[][] LeftOut, byte[]
 {
     internal static ChangesRecord Read(JsonFields o) => new(o.Int64("contentBytes"), o.Bytes("leftOut"), o.Bytes("implied"), o.Bytes("hiding"), o.MaybeFileTime("clamp"));
 
-    internal static void Write(Utf8JsonWriter writer, ChangesRecord record)
+    internal static void Write(JsonFieldsWriter writer, ChangesRecord record)
     {
         writer.Field("contentBytes", record.ContentBytes);
         writer.Field("leftOut", record.LeftOut);
@@ -58,7 +58,7 @@ internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][
     internal static TreeRecord Read(JsonFields o) => new(o.Int64("contentBytes"), o.MaybeBool("hidesAllBelow") ?? throw o.Missing("hidesAllBelow"), o.Bytes("implied"), o.Bytes("hiding"),
         o.MaybeObject("marks") is { } marks ? LayerMarks.Read(marks) : null, o.MaybeObject("erofs") is { } erofs ? ErofsRecord.Read(erofs) : null);
 
-    internal static void Write(Utf8JsonWriter writer, TreeRecord record)
+    internal static void Write(JsonFieldsWriter writer, TreeRecord record)
     {
         writer.Field("contentBytes", record.ContentBytes);
         writer.Field("hidesAllBelow", record.HidesAllBelow);
@@ -80,7 +80,7 @@ internal sealed record ErofsRecord(long IndexBytes, long TarBytes, Digest Head, 
 {
     internal static ErofsRecord Read(JsonFields o) => new(o.Int64("indexBytes"), o.Int64("tarBytes"), o.Digest("head"), o.Int64("indexChecksum"));
 
-    internal static void Write(Utf8JsonWriter writer, ErofsRecord record)
+    internal static void Write(JsonFieldsWriter writer, ErofsRecord record)
     {
         writer.Field("indexBytes", record.IndexBytes);
         writer.Field("tarBytes", record.TarBytes);
@@ -94,7 +94,7 @@ internal sealed record StackLayer(Digest DiffId, string Tree, long Bytes, bool H
 {
     internal static StackLayer Read(JsonFields o) => new(o.Digest("diffId"), o.String("tree"), o.Int64("bytes"), o.MaybeBool("hidesAllBelow") ?? false);
 
-    internal static void Write(Utf8JsonWriter writer, StackLayer layer)
+    internal static void Write(JsonFieldsWriter writer, StackLayer layer)
     {
         writer.Field("diffId", layer.DiffId);
         writer.Field("tree", layer.Tree);
@@ -108,7 +108,7 @@ internal sealed record StackRecord(ImmutableArray<StackLayer> Layers)
 {
     internal static StackRecord Read(JsonFields o) => o.Has("layers") ? new(o.Objects("layers", StackLayer.Read)) : throw o.Missing("layers");
 
-    internal static void Write(Utf8JsonWriter writer, StackRecord record) => writer.Objects("layers", record.Layers, StackLayer.Write);
+    internal static void Write(JsonFieldsWriter writer, StackRecord record) => writer.Objects("layers", record.Layers, StackLayer.Write);
 
     internal static StackRecord Of(CommittedSnapshot snapshot)
         => new([.. snapshot.Stack.Select(s => new StackLayer(s.DiffId, s.Tree, s.ContentBytes, s.HidesAllBelow))]);
@@ -130,7 +130,7 @@ internal static class SnapshotRecords
     internal static FileTime? MaybeFileTime(this JsonFields o, string name)
         => o.MaybeObject(name) is { } time ? new FileTime(time.Int64("seconds"), time.Int32("nanoseconds")) : null;
 
-    internal static void Field(this Utf8JsonWriter writer, string name, FileTime? time)
+    internal static void Field(this JsonFieldsWriter writer, string name, FileTime? time)
     {
         if (time is { } given)
         {

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Strata.Content;
 using Strata.Linux;
 using Strata.Oci;
@@ -171,7 +170,7 @@ internal sealed record FoundSnapshotter(string Name, string Reason, string Kerne
 {
     internal static FoundSnapshotter Read(JsonFields o) => new(o.String("name"), o.String("reason"), o.String("kernel"), o.UInt64("device"));
 
-    internal static void Write(Utf8JsonWriter writer, FoundSnapshotter found)
+    internal static void Write(JsonFieldsWriter writer, FoundSnapshotter found)
     {
         writer.Field("name", found.Name);
         writer.Field("reason", found.Reason);

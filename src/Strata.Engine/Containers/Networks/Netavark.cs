@@ -201,7 +201,7 @@ internal sealed class Netavark(string binary = "netavark")
             writer.WriteEndObject();
         });
 
-    private static void WriteNetwork(Utf8JsonWriter writer, NetworkRecord network)
+    private static void WriteNetwork(JsonFieldsWriter writer, NetworkRecord network)
     {
         writer.Field("name", network.ShortId);
         writer.Field("id", network.Id);

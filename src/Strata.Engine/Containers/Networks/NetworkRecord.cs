@@ -83,7 +83,7 @@ internal static class NetworkFields
         Labels = o.MaybeMap("labels") ?? ImmutableSortedDictionary<string, string>.Empty,
     };
 
-    internal static void Write(Utf8JsonWriter writer, NetworkRecord record)
+    internal static void Write(JsonFieldsWriter writer, NetworkRecord record)
     {
         writer.Field("name", record.Name);
         writer.Field("id", record.Id);
@@ -110,7 +110,7 @@ internal static class NetworkFields
         Ports = o.Objects("ports", ReadPort),
     };
 
-    internal static void Write(Utf8JsonWriter writer, ContainerNetworkState state)
+    internal static void Write(JsonFieldsWriter writer, ContainerNetworkState state)
     {
         writer.Objects("endpoints", state.Endpoints, (w, e) =>
         {
@@ -141,7 +141,7 @@ internal static class NetworkFields
         AddHosts = o.Strings("addHosts"),
     };
 
-    internal static void Write(Utf8JsonWriter writer, NetworkOptions options)
+    internal static void Write(JsonFieldsWriter writer, NetworkOptions options)
     {
         writer.Objects("networks", options.Networks, Write);
         writer.Field("sharedWith", options.SharedWith);
@@ -163,7 +163,7 @@ internal static class NetworkFields
         Interface = o.MaybeString("interface"),
     };
 
-    private static void Write(Utf8JsonWriter writer, NetworkAttachment attachment)
+    private static void Write(JsonFieldsWriter writer, NetworkAttachment attachment)
     {
         writer.Field("network", attachment.Network);
         writer.Field("aliases", attachment.Aliases);
@@ -176,7 +176,7 @@ internal static class NetworkFields
     private static PortMapping ReadPort(JsonFields o)
         => new(o.String("hostAddress"), o.Int32("hostPort"), o.Int32("containerPort"), o.String("protocol"), o.Int32("count")) { HostPortEnd = o.MaybeInt32("hostPortEnd") ?? 0 };
 
-    private static void Write(Utf8JsonWriter writer, PortMapping port)
+    private static void Write(JsonFieldsWriter writer, PortMapping port)
     {
         writer.Field("hostAddress", port.HostAddress);
         writer.Field("hostPort", port.HostPort);
