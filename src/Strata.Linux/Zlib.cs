@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace Strata.Linux;
@@ -15,7 +16,7 @@ public static class Zlib
         return new GunzipStream(source);
     }
 
-    /// <summary>A stream that compresses into one member (no name, no time); disposing it ends the member and does not dispose the target.</summary>
+    /// <summary>A stream that compresses into members (no name, no time), several at once; disposing it ends the last one and does not dispose the target.</summary>
     public static Stream OpenGzip(Stream target, int level)
     {
         ArgumentNullException.ThrowIfNull(target);
@@ -190,15 +191,21 @@ internal sealed class GunzipStream(Stream source) : Stream
     }
 }
 
+/// <summary>
+/// Members of <see cref="MemberBytes"/> plain bytes each, compressed by several threads and written in order: as where the input is cut does not depend on how it was
+/// written or on how many threads there are, nor do the bytes. What does not become smaller is stored as it is.
+/// </summary>
 internal sealed class GzipStream(Stream target, int level) : Stream
 {
-    private const int OutputBytes = 1 << 17;
-    private const int BlockBytes = 1 << 18;
-    private readonly ZlibState _state = new(deflates: true, level);
-    private readonly byte[] _output = new byte[OutputBytes];
-    private readonly byte[] _block = new byte[BlockBytes];
+    private const int MemberBytes = 1 << 20;
+    private const int StoredBytes = MemberBytes + (MemberBytes >> 10) + 64; // a member that is not compressed: five bytes for each of its pieces, header and trailer
+    private const int FrameBytes = 32; // header and trailer
+    private static readonly int s_atOnce = Math.Clamp(Environment.ProcessorCount, 1, 8);
+
+    private readonly Queue<Task<(byte[] Bytes, int Length)>> _compressing = new();
+    private byte[] _member = ArrayPool<byte>.Shared.Rent(MemberBytes);
     private int _gathered;
-    private bool _ended;
+    private bool _anyMember, _ended;
 
     public override bool CanRead => false;
     public override bool CanSeek => false;
@@ -206,31 +213,18 @@ internal sealed class GzipStream(Stream target, int level) : Stream
     public override long Length => throw new NotSupportedException();
     public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
-    // zlib-ng's output depends on how its input is cut: it is cut alike whatever the writes were, so that equal input gives equal bytes.
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         while (!buffer.IsEmpty)
         {
-            int count = Math.Min(buffer.Length, _block.Length - _gathered);
-            buffer[..count].CopyTo(_block.AsSpan(_gathered));
+            if (_gathered == MemberBytes)
+            {
+                StartMember();
+            }
+            int count = Math.Min(buffer.Length, MemberBytes - _gathered);
+            buffer[..count].CopyTo(_member.AsSpan(_gathered));
             buffer = buffer[count..];
             _gathered += count;
-            if (_gathered == _block.Length)
-            {
-                DeflateBlock();
-            }
-        }
-    }
-
-    private void DeflateBlock()
-    {
-        ReadOnlySpan<byte> rest = _block.AsSpan(0, _gathered);
-        _gathered = 0;
-        while (!rest.IsEmpty)
-        {
-            (int consumed, int produced, _) = Deflate(rest, ZlibNative.Z_NO_FLUSH);
-            rest = rest[consumed..];
-            target.Write(_output.AsSpan(0, produced));
         }
     }
 
@@ -245,35 +239,76 @@ internal sealed class GzipStream(Stream target, int level) : Stream
         if (disposing && !_ended)
         {
             _ended = true;
-            DeflateBlock();
-            bool more;
-            do
+            // The last one by this thread: an input that is one member needs no other.
+            (byte[] Bytes, int Length)? last = _gathered > 0 || !_anyMember ? Compress(_member, _gathered) : null;
+            while (_compressing.Count > 0)
             {
-                (_, int produced, more) = Deflate([], ZlibNative.Z_FINISH);
-                target.Write(_output.AsSpan(0, produced));
+                WriteOldest();
             }
-            while (more);
+            if (last is { } member)
+            {
+                WriteMember(member);
+            }
         }
-        _state.Dispose();
         base.Dispose(disposing);
     }
 
-    private unsafe (int Consumed, int Produced, bool More) Deflate(ReadOnlySpan<byte> input, int flush)
+    private void StartMember()
     {
-        fixed (byte* start = input)
-        fixed (byte* output = _output)
+        if (_compressing.Count == s_atOnce)
         {
-            ZlibNative.ZStream* stream = _state.Stream;
-            stream->NextIn = start;
-            stream->AvailableIn = (uint)input.Length;
+            WriteOldest();
+        }
+        byte[] member = _member;
+        int length = _gathered;
+        _compressing.Enqueue(Task.Run(() => Compress(member, length)));
+        _member = ArrayPool<byte>.Shared.Rent(MemberBytes);
+        _gathered = 0;
+        _anyMember = true;
+    }
+
+    private void WriteOldest() => WriteMember(_compressing.Dequeue().GetAwaiter().GetResult());
+
+    private void WriteMember((byte[] Bytes, int Length) member)
+    {
+        target.Write(member.Bytes.AsSpan(0, member.Length));
+        ArrayPool<byte>.Shared.Return(member.Bytes);
+    }
+
+    // Takes the plain bytes' buffer.
+    private (byte[] Bytes, int Length) Compress(byte[] plain, int length)
+    {
+        byte[] bytes = ArrayPool<byte>.Shared.Rent(StoredBytes);
+        int compressed = Deflate(plain.AsSpan(0, length), bytes, level);
+        if (compressed == 0 || compressed > length + FrameBytes)
+        {
+            const int Stored = 0;
+            int stored = Deflate(plain.AsSpan(0, length), bytes.AsSpan(0, StoredBytes), Stored);
+            compressed = stored > 0 ? stored : throw new InvalidDataException("gzip: deflate failed");
+        }
+        ArrayPool<byte>.Shared.Return(plain);
+        return (bytes, compressed);
+    }
+
+    // A whole member; 0 where it does not fit.
+    private static unsafe int Deflate(ReadOnlySpan<byte> plain, Span<byte> bytes, int level)
+    {
+        using var state = new ZlibState(deflates: true, level);
+        fixed (byte* input = plain)
+        fixed (byte* output = bytes)
+        {
+            ZlibNative.ZStream* stream = state.Stream;
+            stream->NextIn = input;
+            stream->AvailableIn = (uint)plain.Length;
             stream->NextOut = output;
-            stream->AvailableOut = OutputBytes;
-            int result = ZlibNative.CompressionNative_Deflate(stream, flush);
-            if (result is not (ZlibNative.Z_OK or ZlibNative.Z_STREAM_END or ZlibNative.Z_BUF_ERROR))
+            stream->AvailableOut = (uint)bytes.Length;
+            int result = ZlibNative.CompressionNative_Deflate(stream, ZlibNative.Z_FINISH);
+            return result switch
             {
-                throw new InvalidDataException($"gzip: deflate failed ({result})");
-            }
-            return (input.Length - (int)stream->AvailableIn, OutputBytes - (int)stream->AvailableOut, result != ZlibNative.Z_STREAM_END);
+                ZlibNative.Z_STREAM_END => bytes.Length - (int)stream->AvailableOut,
+                ZlibNative.Z_OK or ZlibNative.Z_BUF_ERROR => 0,
+                _ => throw new InvalidDataException($"gzip: deflate failed ({result})"),
+            };
         }
     }
 }

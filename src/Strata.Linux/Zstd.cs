@@ -27,7 +27,7 @@ public static class Zstd
 internal static unsafe partial class ZstdNative
 {
     private const string Library = "libzstd.so.1";
-    internal const int ZSTD_c_compressionLevel = 100, ZSTD_c_checksumFlag = 201, ZSTD_d_windowLogMax = 100;
+    internal const int ZSTD_c_compressionLevel = 100, ZSTD_c_checksumFlag = 201, ZSTD_c_nbWorkers = 400, ZSTD_d_windowLogMax = 100;
     internal const int ZSTD_e_continue = 0, ZSTD_e_flush = 1, ZSTD_e_end = 2;
 
     [StructLayout(LayoutKind.Sequential)]
@@ -203,6 +203,7 @@ internal sealed class ZstdDecompressor : Stream
 internal sealed class ZstdCompressor : Stream
 {
     private const int OutputBytes = 1 << 17; // ZSTD_CStreamOutSize
+    private const int MostThreads = 4; // each holds 8 MB of the input
     private readonly Stream _target;
     private readonly ZstdContext _context = ZstdContext.Create(compresses: true);
     private readonly byte[] _output = new byte[OutputBytes];
@@ -213,6 +214,8 @@ internal sealed class ZstdCompressor : Stream
         _target = target;
         ZstdNative.Check(ZstdNative.ZSTD_CCtx_setParameter(_context.DangerousGetHandle(), ZstdNative.ZSTD_c_compressionLevel, level));
         ZstdNative.Check(ZstdNative.ZSTD_CCtx_setParameter(_context.DangerousGetHandle(), ZstdNative.ZSTD_c_checksumFlag, 1));
+        // From one thread on the bytes do not depend on how many there are; a library that was built without threads says so, and has one.
+        _ = ZstdNative.ZSTD_CCtx_setParameter(_context.DangerousGetHandle(), ZstdNative.ZSTD_c_nbWorkers, Math.Clamp(Environment.ProcessorCount, 1, MostThreads));
     }
 
     public override bool CanRead => false;

@@ -37,6 +37,46 @@ public sealed class CompressionTests
     [Theory]
     [InlineData(CompressionKind.Gzip)]
     [InlineData(CompressionKind.Zstd)]
+    public void Several_threads_give_the_same_bytes_however_the_input_is_cut(CompressionKind kind)
+    {
+        byte[] plain = new byte[(9 << 20) + 77];
+        new Random(1952).NextBytes(plain.AsSpan(0, 5 << 20));
+        for (int at = 5 << 20; at < plain.Length; at++)
+        {
+            plain[at] = (byte)(at / 100);
+        }
+        byte[] blob = Compress(plain, kind);
+        Assert.Equal(plain, Plain(blob));
+        Assert.InRange(blob.Length, 5 << 20, (5 << 20) + (1 << 17)); // what does not become smaller does not become larger
+        using var target = new MemoryStream();
+        using (Stream compressor = Compression.OpenCompressor(target, kind))
+        {
+            for (int at = 0, step = 1; at < plain.Length; at += step, step = (step * 7 % 300_000) + 1)
+            {
+                compressor.Write(plain.AsSpan(at, Math.Min(step, plain.Length - at)));
+            }
+        }
+        Assert.Equal(blob, target.ToArray());
+    }
+
+    [Theory]
+    [InlineData(CompressionKind.Gzip)]
+    [InlineData(CompressionKind.Zstd)]
+    public void What_the_target_refuses_is_told(CompressionKind kind)
+    {
+        using var full = new MemoryStream(new byte[100]); // cannot grow
+        byte[] plain = new byte[6 << 20];
+        new Random(1).NextBytes(plain);
+        Assert.Throws<NotSupportedException>(() =>
+        {
+            using Stream compressor = Compression.OpenCompressor(full, kind);
+            compressor.Write(plain);
+        });
+    }
+
+    [Theory]
+    [InlineData(CompressionKind.Gzip)]
+    [InlineData(CompressionKind.Zstd)]
     public void Several_members_or_frames_are_one_stream(CompressionKind kind)
     {
         byte[] empty = Compress([], kind);

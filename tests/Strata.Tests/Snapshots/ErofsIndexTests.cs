@@ -3,7 +3,6 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using Strata.Layers;
 using Strata.Linux;
-using Strata.Oci;
 using Strata.Snapshots;
 using Xunit;
 
@@ -13,8 +12,6 @@ namespace Strata.Tests.Snapshots;
 public sealed class ErofsIndexTests : IDisposable
 {
     private readonly TempFolder _folder = new();
-
-    private static bool IsLong => Environment.GetEnvironmentVariable("STRATA_LONG") == "1";
 
     public void Dispose() => _folder.Dispose();
 
@@ -64,30 +61,6 @@ public sealed class ErofsIndexTests : IDisposable
         using ErofsImage image = MakeIndex([new FileEntry("a", looks, 1), new DirectoryEntry("b", looks), new FileEntry("b/x", looks, 2), new FileEntry("a", looks, 3), new FileEntry("b", looks, 4)]);
         Assert.Equal(["a", "b"], image.GetNames(""));
         Assert.Equal((3L, 4L, 3L), (image.TryGetStatus("a")!.Value.Size, image.TryGetStatus("b")!.Value.Size, image.InodeCount));
-    }
-
-    [Fact]
-    public void Names_are_found_in_a_folder_of_very_many_and_memory_is_bounded()
-    {
-        int count = IsLong ? 1_000_000 : 100_000;
-        using Microsoft.Win32.SafeHandles.SafeFileHandle file = Open("index");
-        long before = GC.GetTotalMemory(forceFullCollection: true);
-        var tree = new ErofsTree(file);
-        tree.CreateDirectory("many", 0b111_101_101);
-        for (int i = 0; i < count; i++)
-        {
-            tree.CreateNode($"many/name-{i}", FileKind.Fifo, 0b110_000_000, 0, 0);
-        }
-        long perEntry = (GC.GetTotalMemory(forceFullCollection: true) - before) / count;
-        Assert.InRange(perEntry, 50, 200);
-        ErofsWriter.Write(tree, file, Digest.Of("x"u8), 0);
-        using ErofsImage image = ErofsImage.Open("index", file, Open("tar"));
-        Assert.Equal(count, image.GetNames("many").Count);
-        for (int i = 0; i < count; i += count / 1_000)
-        {
-            Assert.Equal(FileKind.Fifo, image.TryGetStatus($"many/name-{i}")?.Kind);
-            Assert.Null(image.TryGetStatus($"many/name-{i}x"));
-        }
     }
 
     [Fact]
