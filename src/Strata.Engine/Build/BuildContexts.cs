@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
 using Strata.Dockerfiles;
 using Strata.Linux;
 using Strata.Oci;
@@ -57,9 +59,31 @@ internal sealed class BuildContexts : IDisposable
         {
             throw new StrataException(ErrorKind.NotFound, $"{(Main?.Name is "-" ? "standard input" : Main?.Name)}: no {name} in it") { Hint = "name it with -f FILE, or - to read it from the input" };
         }
-        using var stream = new FileStream(Main.Root.OpenFile(name, follow: true), FileAccess.Read);
-        using var reader = new StreamReader(stream);
-        return (reader.ReadToEnd(), name);
+        return (ReadText(Main.Root, name), name);
+    }
+
+    // UTF-8, mostly; what begins as no UTF-8 does is left to who knows the other marks.
+    private static string ReadText(RootedDirectory folder, string name)
+    {
+        const int FirstBytes = 1 << 12;
+        using SafeFileHandle file = folder.OpenFile(name, follow: true);
+        byte[] bytes = new byte[FirstBytes];
+        int length = 0;
+        for (int read; (read = RandomAccess.Read(file, bytes.AsSpan(length), length)) > 0;)
+        {
+            length += read;
+            if (length == bytes.Length)
+            {
+                Array.Resize(ref bytes, length * 2);
+            }
+        }
+        if (length > 0 && bytes[0] is (0 or 0xFE or 0xFF))
+        {
+            using var reader = new StreamReader(new MemoryStream(bytes, 0, length));
+            return reader.ReadToEnd();
+        }
+        int mark = bytes.AsSpan(0, length).StartsWith("\uFEFF"u8) ? 3 : 0;
+        return Encoding.UTF8.GetString(bytes, mark, length - mark);
     }
 
     /// <summary>The ignore rules of a context; null where it has none.</summary>
@@ -76,9 +100,7 @@ internal sealed class BuildContexts : IDisposable
         {
             if (context?.TryGetStatus(name, follow: true) is { Kind: FileKind.Regular })
             {
-                using var stream = new FileStream(context.OpenFile(name, follow: true), FileAccess.Read);
-                using var reader = new StreamReader(stream);
-                return Parse(name, reader.ReadToEnd());
+                return Parse(name, ReadText(context, name));
             }
         }
         return null;
