@@ -31,13 +31,13 @@ public sealed class SharingSeeds
         using JsonDocument usage = JsonDocument.Parse(store.Run("system", "df", "--format", "json").Ok().Out);
         Assert.InRange(usage.RootElement.GetProperty("TotalBytes").GetInt64(), after, after + MiB); // df itself holds a lease for a moment
         long unique = 0, shared = 0;
-        string[] rows = [.. store.Run("system", "df", "-v").Ok().Lines.SkipWhile(l => !l.StartsWith("REPOSITORY", StringComparison.Ordinal)).Skip(1)];
+        string[] rows = [.. store.Run("system", "df", "-v").Ok().Lines.SkipWhile(l => !l.StartsWith("REPOSITORY", StringComparison.Ordinal)).Skip(1).TakeWhile(l => !l.EndsWith("space usage:", StringComparison.Ordinal))];
         Assert.Equal(Images + 2, rows.Length);
         foreach (string row in rows)
         {
             string[] cells = row.Split("   ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-            unique += Bytes(cells[^1]);
-            shared = Math.Max(shared, Bytes(cells[^2]));
+            unique += Bytes(cells[^2]);
+            shared = Math.Max(shared, Bytes(cells[^3]));
         }
         // One of the images shares all that any of them share: that once, and what each has alone, is the store.
         Assert.InRange(unique + shared, (long)(after * 0.99) - (128 * 1024), (long)(after * 1.01));
