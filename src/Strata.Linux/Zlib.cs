@@ -197,8 +197,8 @@ internal sealed class GunzipStream(Stream source) : Stream
 /// </summary>
 internal sealed class GzipStream(Stream target, int level) : Stream
 {
-    private const int MemberBytes = 1 << 20;
-    private const int StoredBytes = MemberBytes + (MemberBytes >> 10) + 64; // a member that is not compressed: five bytes for each of its pieces, header and trailer
+    private const int StoredBytes = 1 << 20; // a member that is not compressed: five bytes more for each of its pieces, and the frame
+    private const int MemberBytes = StoredBytes - (StoredBytes >> 9);
     private const int FrameBytes = 32; // header and trailer
     private static readonly int s_atOnce = Math.Clamp(Environment.ProcessorCount, 1, 8);
 

@@ -9,6 +9,7 @@ namespace Strata.Build;
 /// <summary>COPY and ADD.</summary>
 internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironment environment, BuildSettings settings) : ILayerWork
 {
+    private const int ManyFiles = 50_000; // some 10 MB of a plan
     private readonly List<FetchedFile> _fetched = [];
     private FileTime? _newest;
     private CopySelection? _selection;
@@ -104,14 +105,25 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
         if (step.Origin is not StepOrigin)
         {
             Copy(plan, null, null, cancellationToken);
-            return plan.Write(tar, clamp, cancellationToken);
+            return Write(plan, tar, clamp, cancellationToken);
         }
         bool isWritten = false;
         StepWork.WithMounted(environment, SourceSnapshot, source =>
         {
             Copy(plan, null, source, cancellationToken);
-            isWritten = plan.Write(tar, clamp, cancellationToken);
+            isWritten = Write(plan, tar, clamp, cancellationToken);
         });
+        return isWritten;
+    }
+
+    // Who applies the layer holds as much of each file as the plan did. The collector does not know that all of that is garbage now, and would let both stand.
+    private static bool Write(LayerPlan plan, Stream tar, FileTime? clamp, CancellationToken cancellationToken)
+    {
+        bool isWritten = plan.Write(tar, clamp, cancellationToken);
+        if (plan.Count > ManyFiles)
+        {
+            GC.Collect();
+        }
         return isWritten;
     }
 

@@ -101,6 +101,9 @@ internal sealed class LayerPlan(LayerStack below) : ICopyTarget
         MarkWritten(node);
     }
 
+    /// <summary>How many things were put into it.</summary>
+    internal int Count { get; private set; }
+
     /// <summary>Writes the layer, once: a folder that is written is forgotten. False (and nothing written) where there is nothing in it.</summary>
     /// <exception cref="EndOfStreamException">A large file became shorter while it was read.</exception>
     internal bool Write(Stream tar, FileTime? clamp, CancellationToken cancellationToken)
@@ -235,6 +238,7 @@ internal sealed class LayerPlan(LayerStack below) : ICopyTarget
         node.IsWritten = true;
         folder.Set(name, node);
         MarkWritten(folder);
+        Count++;
     }
 
     private static void MarkWritten(Node node)
