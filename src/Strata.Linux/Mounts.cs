@@ -71,7 +71,7 @@ public static unsafe partial class Mounts
 
     /// <summary>The mount that an absolute path is in: of those on the way to it the deepest, and of those the last.</summary>
     public static MountEntry FindMount(string path)
-        => ReadTable().Where(m => m.Target == "/" || path == m.Target || path.StartsWith(m.Target + "/", StringComparison.Ordinal)).MaxBy(m => (m.Target.Length, m.Id))
+        => ReadTable().Where(m => m.Target == "/" || path == m.Target || path.StartsWith(m.Target + "/", StringComparison.Ordinal)).OrderBy(m => m.Target.Length).LastOrDefault()
             ?? throw new LinuxException("mount", path, Errno.ENOENT, "in no mount");
 
     /// <summary>
