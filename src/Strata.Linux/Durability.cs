@@ -19,6 +19,16 @@ public static unsafe class Durability
     }
 
     /// <summary>
+    /// fsync(2) of the file at a path. It asks for no lock, as the base library's own way to open a file does (flock(2), shared): that would fail while
+    /// somebody holds the file alone, be it a child process that has not yet become its program.
+    /// </summary>
+    public static void SyncFile(string path)
+    {
+        using SafeFileHandle file = Open(path, "fsync", 0);
+        SyncFile(file, path);
+    }
+
+    /// <summary>
     /// Begins to bring a part of a file to the disk, without waiting: the fsync(2) that has to follow finds less to do. Nothing lasts by it, and where the
     /// file system cannot do it nothing happens (sync_file_range(2) with SYNC_FILE_RANGE_WRITE; failures of writing are left for fsync to tell).
     /// </summary>
@@ -58,11 +68,13 @@ public static unsafe class Durability
         }
     }
 
-    private static SafeFileHandle OpenDirectory(string path, string call)
+    private static SafeFileHandle OpenDirectory(string path, string call) => Open(path, call, Native.O_DIRECTORY);
+
+    private static SafeFileHandle Open(string path, string call, int flags)
     {
         fixed (byte* name = PathBytes.Of(path, call))
         {
-            int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDONLY | Native.O_DIRECTORY | Native.O_CLOEXEC, 0);
+            int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDONLY | Native.O_CLOEXEC | flags, 0);
             return fd >= 0 ? fd.ToHandle() : throw Native.Failure(call, path);
         }
     }

@@ -26,7 +26,7 @@ internal static class OutputFile
         }
         try
         {
-            await using (FileStream file = new(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0))
+            await using (FileStream file = new(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0))
             {
                 await write(file);
                 Durability.SyncFile(file.SafeFileHandle, target);

@@ -132,7 +132,7 @@ public sealed partial class ContainerStore
         }
         try
         {
-            using FileStream first = new(mark, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
+            using FileStream first = new(mark, FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0);
         }
         catch (IOException)
         {

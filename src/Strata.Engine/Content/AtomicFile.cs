@@ -114,7 +114,8 @@ public static class AtomicFile
         }
     }
 
-    // Locked for as long as it is open, so that a sweeper knows the living from the dead. One that comes between making and locking takes the file away.
+    // Locked for as long as it is open, so that a sweeper, who wants it alone, knows the living from the dead; one that comes between making and locking
+    // takes the file away. Shared: it is still locked when it has its name, and who opens it by the base library asks for a shared lock.
     private static SafeFileHandle CreateTemporary(RootedDirectory folder, string directory, out string name)
     {
         while (true)
@@ -123,7 +124,7 @@ public static class AtomicFile
             SafeFileHandle file = folder.CreateFile(name, 0b110_000_000);
             try
             {
-                if (FileLock.TryLock(file, Path.Combine(directory, name), exclusive: true) && Files.GetStatus(file).LinkCount > 0)
+                if (FileLock.TryLock(file, Path.Combine(directory, name), exclusive: false) && Files.GetStatus(file).LinkCount > 0)
                 {
                     return file;
                 }

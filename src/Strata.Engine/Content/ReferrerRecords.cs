@@ -28,11 +28,10 @@ internal static class ReferrerRecords
         {
             try
             {
-                found.Add(DocumentFields.ReadDescriptor(JsonFields.Parse(File.ReadAllBytes(path))));
-            }
-            catch (FileNotFoundException)
-            {
-                // its image has gone meanwhile
+                if (AtomicFile.TryRead(path) is { } record) // else its image has gone meanwhile
+                {
+                    found.Add(DocumentFields.ReadDescriptor(JsonFields.Parse(record)));
+                }
             }
             catch (JsonException e)
             {

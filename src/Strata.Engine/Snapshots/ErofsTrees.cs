@@ -42,11 +42,11 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
         {
             foreach (string name in (string[])[TarName, IndexName, "tree.json"])
             {
-                SyncFile(Path.Combine(tree.Folder, name));
+                Durability.SyncFile(Path.Combine(tree.Folder, name));
             }
             Durability.SyncDirectory(tree.Folder);
         }
-        SyncFile(record);
+        Durability.SyncFile(record);
         Durability.SyncDirectory(Path.GetDirectoryName(record)!);
     }
 
@@ -147,12 +147,6 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
     {
         using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
         return Digest.FromSha256(SHA256.HashData(file));
-    }
-
-    private static void SyncFile(string path)
-    {
-        using SafeFileHandle file = File.OpenHandle(path);
-        Durability.SyncFile(file, path);
     }
 }
 
