@@ -54,7 +54,11 @@ public sealed partial class Engine
     private async ValueTask<IReadOnlyList<string>?> TryRemoveNetworkAsync(NetworkRecord network, CancellationToken cancellationToken)
     {
         using FileLock machine = await NetworkStore.LockMachineAsync(cancellationToken).ConfigureAwait(false);
-        using FileLock held = await Networks.LockAsync(network, cancellationToken).ConfigureAwait(false);
+        using FileLock? held = await Networks.TryLockAsync(network, cancellationToken).ConfigureAwait(false);
+        if (held is null)
+        {
+            return null; // another did it
+        }
         HashSet<string> users = [.. Networks.PoolOf(network.Name).Owners().Select(o => TryGetContainer(Path.GetFileName(o))?.Record.Name ?? Path.GetFileName(o)[..12])];
         users.UnionWith(network.IsDefault ? [] : ListContainers().Where(c => IsToBeIn(c.Record, network)).Select(c => c.Record.Name));
         if (users.Count > 0)

@@ -129,10 +129,9 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         foreach (NetworkAttachment attachment in attachments)
         {
             NetworkEndpoint? before = last?.Endpoints.FirstOrDefault(e => e.Attachment.Network == attachment.Network);
-            NetworkRecord network = await FindAsync(attachment.Network, cancellationToken).ConfigureAwait(false);
-            NetworkEndpoint endpoint = await LeaseAsync(record, attachment, network, before, interfaces, cancellationToken).ConfigureAwait(false);
-            interfaces.Add(endpoint.Interface);
-            places.Add((endpoint, network));
+            (NetworkEndpoint Endpoint, NetworkRecord Network) place = await LeaseAsync(record, attachment, before, interfaces, cancellationToken).ConfigureAwait(false);
+            interfaces.Add(place.Endpoint.Interface);
+            places.Add(place);
         }
         return places;
     }
@@ -140,14 +139,27 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     internal ValueTask<NetworkRecord> FindAsync(string name, CancellationToken cancellationToken)
         => name == NetworkSyntax.DefaultName ? networks.GetDefaultAsync(cancellationToken) : ValueTask.FromResult(networks.Get(name));
 
-    private async ValueTask<NetworkEndpoint> LeaseAsync(ContainerRecord record, NetworkAttachment attachment, NetworkRecord network, NetworkEndpoint? before, IReadOnlyList<string> interfaces, CancellationToken cancellationToken)
+    private async ValueTask<(NetworkEndpoint Endpoint, NetworkRecord Network)> LeaseAsync(ContainerRecord record, NetworkAttachment attachment, NetworkEndpoint? before, IReadOnlyList<string> interfaces, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            NetworkRecord network = await FindAsync(attachment.Network, cancellationToken).ConfigureAwait(false);
+            using FileLock? held = await networks.TryLockAsync(network, cancellationToken).ConfigureAwait(false);
+            if (held is not null)
+            {
+                return (LeaseHeld(record, attachment, network, before, interfaces), network);
+            }
+            // It was removed between the two. The default one is made anew; of others it is said that they are not there.
+        }
+    }
+
+    private NetworkEndpoint LeaseHeld(ContainerRecord record, NetworkAttachment attachment, NetworkRecord network, NetworkEndpoint? before, IReadOnlyList<string> interfaces)
     {
         string owner = containers.DirectoryOf(record.Id);
         if ((attachment.Address is not null && network.Subnets.All(s => s.Subnet.Is6)) || (attachment.Address6 is not null && !network.HasIPv6))
         {
             throw new StrataException(ErrorKind.Invalid, $"network {network.Name}: it has no addresses of {(attachment.Address6 is null ? "IPv4" : "IPv6")}");
         }
-        using FileLock held = await networks.LockAsync(network, cancellationToken).ConfigureAwait(false);
         AddressPool pool = networks.PoolOf(network.Name);
         var addresses = new List<EndpointAddress>();
         foreach (NetworkSubnet subnet in network.Subnets)
@@ -329,8 +341,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         {
             throw new StrataException(ErrorKind.Conflict, $"network connect: container {record.Name} is in {attachment.Network} already");
         }
-        NetworkRecord network = await FindAsync(attachment.Network, cancellationToken).ConfigureAwait(false);
-        NetworkEndpoint endpoint = await LeaseAsync(record, attachment, network, before: null, [.. state.Endpoints.Select(e => e.Interface)], cancellationToken).ConfigureAwait(false);
+        (NetworkEndpoint endpoint, NetworkRecord network) = await LeaseAsync(record, attachment, before: null, [.. state.Endpoints.Select(e => e.Interface)], cancellationToken).ConfigureAwait(false);
         state = state with { Endpoints = state.Endpoints.Add(endpoint) };
         WriteState(record.Id, state, durable: true);
         if (TryOpenLive(record) is not { } live)

@@ -62,9 +62,27 @@ public sealed class NetworkStore
         return FileLock.AcquireAsync(Path.Combine(MachineRoot, "lock"), exclusive: true, cancellationToken);
     }
 
-    /// <summary>Waits for a network's lock.</summary>
-    internal ValueTask<FileLock> LockAsync(NetworkRecord network, CancellationToken cancellationToken)
-        => FileLock.AcquireAsync(Path.Combine(DirectoryOf(network.Name), "lock"), exclusive: true, cancellationToken);
+    /// <summary>Waits for a network's lock; null where the network was removed meanwhile.</summary>
+    internal async ValueTask<FileLock?> TryLockAsync(NetworkRecord network, CancellationToken cancellationToken)
+    {
+        string path = Path.Combine(DirectoryOf(network.Name), "lock");
+        FileLock held;
+        try
+        {
+            held = await FileLock.AcquireAsync(path, exclusive: true, cancellationToken).ConfigureAwait(false);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOENT)
+        {
+            return null;
+        }
+        // Another one of its name may be there by now, with a lock of its own.
+        if (FileSystems.TryGetStatus(path) is { } named && named.Inode == Files.GetStatus(held.Handle).Inode && TryRead(network.Name)?.Id == network.Id)
+        {
+            return held;
+        }
+        held.Dispose();
+        return null;
+    }
 
     /// <summary>A network by name, id or unique beginning of an id.</summary>
     /// <exception cref="StrataException">NotFound: none; Invalid: several.</exception>
