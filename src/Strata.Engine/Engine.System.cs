@@ -180,9 +180,10 @@ public sealed partial class Engine
         CommittedSnapshot[] victims = [.. all.Where(s => !needed.Contains(s.ChainId)).OrderByDescending(s => s.Stack.Count)];
         HashSet<string> counted = [.. all.Where(s => needed.Contains(s.ChainId)).Select(s => s.Tree)]; // several stacks may have one tree
         var removed = new List<Digest>();
+        var names = new Dictionary<(ulong, ulong), uint>(); // of files that several layers have: those go with the last of them
         foreach (CommittedSnapshot victim in victims)
         {
-            long size = counted.Contains(victim.Tree) ? 0 : Snapshots.GetDiskUsage(victim);
+            long size = counted.Contains(victim.Tree) ? 0 : FileSystems.GetFreedBytes(Path.Combine(Layout.Trees, victim.Tree), dryRun ? names : []);
             // Asked anew at each: who comes now looks for what is there after he has taken his lease.
             if (dryRun || await Snapshots.RemoveUnlessAsync(victim, () => StoreLease.ReadAll(Layout).Living > 0, cancellationToken).ConfigureAwait(false))
             {

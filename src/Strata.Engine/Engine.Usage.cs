@@ -39,12 +39,18 @@ public sealed partial class Engine
             HashSet<string> own = [.. manifest.Layers.Append(manifest.Config).Append(descriptor).Append(image.Record.Manifest).Select(d => Layout.Blob(d.Digest))];
             foreach (CommittedSnapshot top in await Snapshotter.Router.GetAllAsync(config.RootFs.DiffIds, cancellationToken).ConfigureAwait(false))
             {
-                own.UnionWith(Snapshots.GetDirectories(top));
+                IReadOnlyList<string> directories = Snapshots.GetDirectories(top);
+                own.UnionWith(directories);
+                foreach ((string pool, long bytes) in directories.SelectMany(ErofsTrees.ListPools))
+                {
+                    own.Add(pool);
+                    sizes[pool] = bytes;
+                }
             }
             parts[image] = own;
             foreach (string part in own.Where(p => !sizes.ContainsKey(p)))
             {
-                sizes[part] = FileSystems.GetDiskUsage(part);
+                sizes[part] = FileSystems.GetFreedBytes(part, []);
             }
         }
         Dictionary<string, int> users = parts.Values.SelectMany(p => p).GroupBy(p => p).ToDictionary(g => g.Key, g => g.Count());
@@ -63,7 +69,7 @@ public sealed partial class Engine
             IReadOnlyList<string> directories = top is null ? [] : Snapshots.GetDirectories(top);
             for (int i = 0; i < directories.Count && i < top!.Stack.Count; i++)
             {
-                LayerSharing layer = layers.GetValueOrDefault(directories[i]) ?? new LayerSharing(top.Stack[i].DiffId, FileSystems.GetDiskUsage(directories[i]), [], []);
+                LayerSharing layer = layers.GetValueOrDefault(directories[i]) ?? new LayerSharing(top.Stack[i].DiffId, FileSystems.GetFreedBytes(directories[i], []), [], []);
                 layers[directories[i]] = user(layer);
             }
         }
@@ -134,7 +140,7 @@ public sealed record ImageUsage(ListedImage Image, long SharedBytes, long Unique
 
 /// <summary>A layer on disk and who reads it.</summary>
 /// <param name="DiffId">The layer.</param>
-/// <param name="Bytes">What its files take, in bytes on disk.</param>
+/// <param name="Bytes">What its files take, in bytes on disk, without those that it has in common with other layers (<see cref="SharedFiles"/>).</param>
 /// <param name="Images">The names of the images that have it.</param>
 /// <param name="Containers">The names of the running containers that read it.</param>
 public sealed record LayerSharing(Digest DiffId, long Bytes, ImmutableArray<string> Images, ImmutableArray<string> Containers)

@@ -68,6 +68,20 @@ public static unsafe class Durability
         }
     }
 
+    /// <summary>Gives two things each other's names in one step (renameat2(2), RENAME_EXCHANGE).</summary>
+    public static void Exchange(string one, string other)
+    {
+        const uint Exchange = 2;
+        fixed (byte* first = PathBytes.Of(one, "rename"))
+        fixed (byte* second = PathBytes.Of(other, "rename"))
+        {
+            if (Native.renameat2(Native.AT_FDCWD, first, Native.AT_FDCWD, second, Exchange) != 0)
+            {
+                throw Native.Failure("rename", $"{one} <-> {other}");
+            }
+        }
+    }
+
     private static SafeFileHandle OpenDirectory(string path, string call) => Open(path, call, Native.O_DIRECTORY);
 
     private static SafeFileHandle Open(string path, string call, int flags)

@@ -108,19 +108,39 @@ public static unsafe class FileSystems
     /// <summary>What <c>du -s</c> says of a trusted path: allocated bytes, each inode once, no mount point crossed. Missing: 0.</summary>
     public static long GetDiskUsage(string path) => GetDiskUsage(path, []);
 
+    /// <summary>
+    /// What their removal would give back of the disk: of a file with names in other places, too, nothing.
+    /// <paramref name="names"/> counts over several calls how many of its names were met.
+    /// </summary>
+    public static long GetFreedBytes(string path, Dictionary<(ulong Device, ulong Inode), uint> names)
+    {
+        ArgumentNullException.ThrowIfNull(names);
+        return Walk(path, status =>
+        {
+            if (status.Kind == FileKind.Directory || status.LinkCount < 2)
+            {
+                return true;
+            }
+            uint met = names.GetValueOrDefault((status.Device, status.Inode)) + 1;
+            names[(status.Device, status.Inode)] = met;
+            return met == status.LinkCount;
+        });
+    }
+
     /// <summary>The same over several trees: files that <paramref name="seen"/> has are not counted again, and those met are added to it.</summary>
     public static long GetDiskUsage(string path, HashSet<(ulong Device, ulong Inode)> seen)
     {
         ArgumentNullException.ThrowIfNull(seen);
-        if (TryGetStatus(path) is not { } top)
+        return Walk(path, status => seen.Add((status.Device, status.Inode)));
+    }
+
+    private static long Walk(string path, Func<FileStatus, bool> counts)
+    {
+        if (TryGetStatus(path) is not { } top || !counts(top))
         {
             return 0;
         }
         long blocks = top.Blocks;
-        if (!seen.Add((top.Device, top.Inode)))
-        {
-            return 0;
-        }
         if (top.Kind != FileKind.Directory)
         {
             return blocks * 512;
@@ -133,7 +153,7 @@ public static unsafe class FileSystems
             foreach (string name in NamesIn(root, directory))
             {
                 string child = directory.Length == 0 ? name : directory + "/" + name;
-                if (root.TryGetStatus(child) is not { } status || status.Device != top.Device || !seen.Add((status.Device, status.Inode)))
+                if (root.TryGetStatus(child) is not { } status || status.Device != top.Device || !counts(status))
                 {
                     continue;
                 }

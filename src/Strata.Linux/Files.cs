@@ -36,6 +36,17 @@ public static unsafe class Files
         }
     }
 
+    /// <summary>How much of a file is in the page cache, in bytes (cachestat(2)); null where the kernel cannot be asked (before Linux 6.5).</summary>
+    public static long? TryGetCachedBytes(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        using SafeFileHandle file = File.OpenHandle(path);
+        ulong* range = stackalloc ulong[2]; // from the start, to the end
+        ulong* pages = stackalloc ulong[5]; // cached, dirty, in writeback, evicted, recently evicted
+        (range[0], range[1]) = (0, 0);
+        return Native.syscall(Native.SYS_cachestat, file.Fd(), (nint)range, (nint)pages, 0, 0, 0) == 0 ? (long)pages[0] * Environment.SystemPageSize : null;
+    }
+
     /// <summary>Writes all of it at the file's position; <paramref name="path"/> is for the message.</summary>
     public static void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, string path)
     {

@@ -189,7 +189,8 @@ public static unsafe partial class Mounts
     }
 
     // What is read through a file system out of a file is in memory twice: as its page and as the file's. While the file system has several users its own pages stay,
-    // and those of the file are given back (POSIX_FADV_DONTNEED); with one user they stay too, for who comes after its end.
+    // and those of the file are given back (POSIX_FADV_DONTNEED); with one user they stay too, for who comes after its end. So do those of a file with several names:
+    // other file systems are filled from it.
     private static void ForgetDevices(MountSpec lower)
     {
         const string Device = "device=";
@@ -206,7 +207,7 @@ public static unsafe partial class Mounts
                 if (fd >= 0)
                 {
                     using SafeFileHandle file = fd.ToHandle();
-                    _ = Native.posix_fadvise(file.Fd(), 0, 0, DontNeed);
+                    _ = Files.GetStatus(file).LinkCount > 1 ? 0 : Native.posix_fadvise(file.Fd(), 0, 0, DontNeed);
                 }
             }
         }

@@ -16,7 +16,7 @@ internal static unsafe partial class Native
 
     // The same on every architecture since Linux 5.1 numbers new calls alike.
     internal const long SYS_open_tree = 428, SYS_move_mount = 429, SYS_fsopen = 430, SYS_fsconfig = 431, SYS_fsmount = 432, SYS_pidfd_open = 434, SYS_openat2 = 437,
-        SYS_mount_setattr = 442, SYS_fchmodat2 = 452, SYS_pidfd_send_signal = 424;
+        SYS_mount_setattr = 442, SYS_cachestat = 451, SYS_fchmodat2 = 452, SYS_pidfd_send_signal = 424;
 
     internal static readonly long SYS_getdents64 = IsArm ? 61 : 217;
 

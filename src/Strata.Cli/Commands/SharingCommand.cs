@@ -31,6 +31,12 @@ internal static class SharingCommand
             table.Write(context.Out);
             long once = layers.Sum(l => l.Bytes), saved = layers.Sum(l => l.SavedBytes);
             context.Out.WriteLine($"{Sizes.Human(once)} on disk; a copy for each image would take {Sizes.Human(once + saved)}");
+            SharedFiles files = context.Engine.GetSharedFiles();
+            if (files.Files > 0)
+            {
+                context.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{files.Files} files of {files.Layers} layers are kept once: {Sizes.Human(files.Bytes)} on disk, not {Sizes.Human(files.LayerBytes)}")
+                    + (files.CachedBytes is { } cached ? $"; {Sizes.Human(cached)} of it in memory, read once for all of them" : ""));
+            }
             return 0;
         });
         return command;

@@ -7,10 +7,10 @@ using Strata.Server;
 
 namespace Strata.Cli.Commands;
 
-/// <summary><c>strata system df|prune|budget|check|migrate</c>.</summary>
+/// <summary><c>strata system df|prune|budget|check|migrate|dedupe</c>.</summary>
 internal static class SystemCommand
 {
-    internal static Command Create(CommandContext context) => new("system") { UsageCommand.Create(context), CreatePrune(context), BudgetCommand.Create(context), CreateCheck(context), CreateMigrate(context) };
+    internal static Command Create(CommandContext context) => new("system") { UsageCommand.Create(context), CreatePrune(context), BudgetCommand.Create(context), CreateCheck(context), CreateMigrate(context), CreateDedupe(context) };
 
     private static Command CreateMigrate(CommandContext context)
     {
@@ -27,6 +27,28 @@ internal static class SystemCommand
         });
         return command;
     }
+
+    private static Command CreateDedupe(CommandContext context)
+    {
+        Option<string?> minimum = Options.Value("--min-size", "SIZE", "smaller files stay in their layers (16KiB)");
+        Option<bool> dryRun = Options.Flag("--dry-run", "only say what it would give back");
+        var command = new Command("dedupe", "Keep files that several layers have once on disk; strata sharing shows them") { minimum, dryRun };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var options = new DedupeOptions { DryRun = parsed.GetValue(dryRun) };
+            if (parsed.GetValue(minimum) is { } size)
+            {
+                options = options with { MinimumBytes = ByteSize.TryParse(size, out long bytes) && bytes > 0 ? bytes : throw new StrataException(ErrorKind.Invalid, $"--min-size {size}: a size above 0, such as 16KiB or 1MB") };
+            }
+            DedupeResult done = await context.Engine.DedupeAsync(options, cancellationToken);
+            context.Out.WriteLine(done.Changed == 0 ? $"{Plural(done.Layers, "layer")}: no files to share that are not shared"
+                : $"{Plural(done.Files, "file")} of {Plural(done.Changed, "layer")} {(options.DryRun ? "would have" : "have")} one place now: {Sizes.Human(done.Bytes)} {(options.DryRun ? "would be given back" : "given back")}");
+            return 0;
+        });
+        return command;
+    }
+
+    private static string Plural(int count, string what) => string.Create(CultureInfo.InvariantCulture, $"{count} {what}{(count == 1 ? "" : "s")}");
 
     private static Command CreatePrune(CommandContext context)
     {

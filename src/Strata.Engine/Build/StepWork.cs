@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Strata.Containers;
 using Strata.Linux;
 using Strata.Oci;
 using Strata.Snapshots;
@@ -56,10 +57,7 @@ internal static class StepWork
         {
             Mounts.RunInPrivateNamespace(() =>
             {
-                foreach (MountSpec mount in environment.Snapshots.GetMounts(snapshot, place))
-                {
-                    Mounts.Mount(mount);
-                }
+                Bundle.MountAt(environment.Snapshots, snapshot, place);
                 using RootedDirectory root = RootedDirectory.Open(place);
                 action(root);
                 return true;

@@ -22,9 +22,21 @@ internal static class Bundle
     /// <summary>Mounts a snapshot.</summary>
     public static void MountAt(ISnapshotter snapshots, Snapshot snapshot, string target)
     {
-        foreach (MountSpec mount in snapshots.GetMounts(snapshot, target))
+        const int MaxTries = 3;
+        for (int tries = 1; ; tries++)
         {
-            Mounts.Mount(mount);
+            try
+            {
+                foreach (MountSpec mount in snapshots.GetMounts(snapshot, target))
+                {
+                    Mounts.Mount(mount);
+                }
+                return;
+            }
+            catch (LinuxException e) when (tries < MaxTries && e.Errno is Errno.ENOENT)
+            {
+                // A layer's files were exchanged for others between the look and the mount (ErofsDedupe): those have other names.
+            }
         }
     }
 

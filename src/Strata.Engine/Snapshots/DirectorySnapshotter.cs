@@ -235,9 +235,10 @@ public abstract partial class DirectorySnapshotter : ISnapshotter
         NamedTurn.Sweep(_layout.Trees, dryRun);
         HashSet<string> used = TreesOf(List().Committed);
         long bytes = 0;
+        var met = new Dictionary<(ulong, ulong), uint>();
         foreach (string name in _trees.List().Where(n => !used.Contains(n))) // of every snapshotter
         {
-            bytes += FileSystems.GetDiskUsage(Path.Combine(_layout.Trees, name));
+            bytes += FileSystems.GetFreedBytes(Path.Combine(_layout.Trees, name), dryRun ? met : []);
             if (!dryRun)
             {
                 _trees.Remove(name);

@@ -2,8 +2,8 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Strata.Snapshots;
 
-/// <summary>The bytes of a file that lie in a tar or in an index; what lies nowhere is zeros. The files are the image's, and stay open.</summary>
-internal sealed class ErofsContent(long size, IReadOnlyList<ErofsRun> runs, SafeFileHandle index, SafeFileHandle tar) : Stream
+/// <summary>The bytes of a file that lie on devices or in an index; what lies nowhere is zeros. The files are the image's, and stay open.</summary>
+internal sealed class ErofsContent(long size, IReadOnlyList<ErofsRun> runs, SafeFileHandle index, Func<int, SafeFileHandle> device) : Stream
 {
     private long _position;
     private int _run;
@@ -35,7 +35,7 @@ internal sealed class ErofsContent(long size, IReadOnlyList<ErofsRun> runs, Safe
         {
             long inRun = _position - data.Offset;
             count = (int)Math.Min(count, data.Length - inRun);
-            count = RandomAccess.Read(data.Place < 0 ? index : tar, buffer[..count], (data.Place < 0 ? -1 - data.Place : data.Place) + inRun);
+            count = RandomAccess.Read(data.Place < 0 ? index : device(data.Device), buffer[..count], (data.Place < 0 ? -1 - data.Place : data.Place) + inRun);
             if (count == 0)
             {
                 throw new EndOfStreamException("the layer's file became shorter");

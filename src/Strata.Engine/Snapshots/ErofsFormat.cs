@@ -9,7 +9,7 @@ namespace Strata.Snapshots;
 /// <code>
 /// an index file of this store (blocks of 512 bytes, so that what lies in a tar can be pointed at):
 ///     0  1,024 zeros
-///  1024  superblock, 128 bytes; behind it the slot of the one extra device: the plain tar
+///  1024  superblock, 128 bytes; behind it a slot for each extra device: the plain tar, and pools of what it has in common with other layers
 ///  1536  data that the tar cannot give: files of layers below that a hard link brought up, files with odd holes
 ///     …  inodes, each at a multiple of 32 (its number, the nid, is that multiple, counted from the first), the root first;
 ///        each with its attributes, then: entries or a link's target where they fit into the block, or the chunks of a file
@@ -37,7 +37,7 @@ internal static class ErofsFormat
     internal const uint Hole = uint.MaxValue;
     internal const int EntryBytes = 12, MaxNameBytes = 255;
     internal const int XattrHeadBytes = 12, XattrEntryBytes = 4, MaxSharedXattrs = 255, MaxXattrUnits = ushort.MaxValue;
-    internal const int TarDevice = 1;
+    internal const int TarDevice = 1, MaxPools = 2, MaxDevices = TarDevice + MaxPools; // more slots do not fit into the block of the superblock
     private const uint ChecksumFeature = 1, MtimeFeature = 2, ChunkedFeature = 4, DevicesFeature = 8;
     private const int TypeShift = 12;
 
@@ -140,6 +140,22 @@ internal static class ErofsFormat
             }
         }
         return crc;
+    }
+
+    /// <summary>Fills in the slots of the devices behind a superblock, and its checksum, which counts them. Each has a tag, of at most 64 letters, and a length.</summary>
+    internal static void WriteDevices(Span<byte> superblock, IReadOnlyList<(Oci.Digest Tag, long Bytes)> devices)
+    {
+        const int TagBytes = 64;
+        Write16(superblock, 86, devices.Count);
+        Write16(superblock, 88, SlotUnit);
+        for (int i = 0; i < devices.Count; i++)
+        {
+            Span<byte> slot = superblock.Slice(SuperBytes + (i * SlotBytes), SlotBytes);
+            ReadOnlySpan<char> tag = devices[i].Tag.Hex;
+            System.Text.Encoding.ASCII.GetBytes(tag[..Math.Min(TagBytes, tag.Length)], slot);
+            Write32(slot, TagBytes, (uint)((devices[i].Bytes + BlockBytes - 1) / BlockBytes));
+        }
+        Write32(superblock, 4, Checksum(superblock));
     }
 
     internal static void Write16(Span<byte> at, int offset, int value) => BinaryPrimitives.WriteUInt16LittleEndian(at[offset..], (ushort)value);

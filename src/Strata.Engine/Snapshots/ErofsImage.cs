@@ -5,7 +5,7 @@ using Strata.Linux;
 namespace Strata.Snapshots;
 
 /// <summary>
-/// Reads an index that <see cref="ErofsWriter"/> wrote, and the tar it points into, without a mount. Only what is asked for is read. What does not
+/// Reads an index that <see cref="ErofsWriter"/> wrote, and the tar and pools it points into, without a mount. Only what is asked for is read. What does not
 /// hold together is refused (Corrupt); a number in the file is believed only as far as the file goes.
 /// </summary>
 internal sealed class ErofsImage : ILayerFiles
@@ -14,20 +14,20 @@ internal sealed class ErofsImage : ILayerFiles
     private static readonly LayerLimits s_limits = new();
     private readonly string _what;
     private readonly SafeFileHandle _index;
-    private readonly Func<SafeFileHandle> _openTar;
+    private readonly Func<int, SafeFileHandle> _openDevice;
+    private readonly SafeFileHandle?[] _devices;
     private readonly byte[]?[] _pages = new byte[CachedPages][];
     private readonly long[] _pageNumbers = new long[CachedPages];
     private readonly ulong _device;
     private readonly long _length, _metaStart, _sharedStart;
     private readonly FileTime _epoch;
     private readonly Inode _root;
-    private SafeFileHandle? _tar;
     private string? _lastParent;
     private Inode? _lastDirectory;
 
-    private ErofsImage(string what, SafeFileHandle index, Func<SafeFileHandle> openTar)
+    private ErofsImage(string what, SafeFileHandle index, Func<int, SafeFileHandle> openDevice)
     {
-        (_what, _index, _openTar) = (what, index, openTar);
+        (_what, _index, _openDevice) = (what, index, openDevice);
         FileStatus status = Files.GetStatus(index);
         _length = status.Size;
         _device = (1UL << 63) | status.Inode; // no device of the host's: equal numbers of inodes in two layers are two files
@@ -43,19 +43,21 @@ internal sealed class ErofsImage : ILayerFiles
         {
             throw Corrupt("its superblock is not what was written here");
         }
+        int devices = ErofsFormat.Read16(super, 86);
+        _devices = new SafeFileHandle[devices is >= ErofsFormat.TarDevice and <= ErofsFormat.MaxDevices ? devices : throw Corrupt($"it has {devices} devices")];
         _epoch = new FileTime(ErofsFormat.Read64(super, 24), (int)ErofsFormat.Read32(super, 32));
         _metaStart = (long)ErofsFormat.Read32(super, 40) * ErofsFormat.BlockBytes;
         _sharedStart = (long)ErofsFormat.Read32(super, 44) * ErofsFormat.BlockBytes;
         _root = ReadInode(ErofsFormat.Read16(super, 14));
     }
 
-    /// <summary>Opens an index and, when a file's bytes are asked for, its tar.</summary>
-    internal static ErofsImage Open(string indexPath, string tarPath)
+    /// <summary>Opens an index and, when a file's bytes are asked for, the device they are on: 1 is the tar, then come pools.</summary>
+    internal static ErofsImage Open(string indexPath, Func<int, string> devicePath)
     {
         SafeFileHandle index = File.OpenHandle(indexPath);
         try
         {
-            return new ErofsImage(indexPath, index, () => File.OpenHandle(tarPath));
+            return new ErofsImage(indexPath, index, number => File.OpenHandle(devicePath(number)));
         }
         catch
         {
@@ -65,7 +67,7 @@ internal sealed class ErofsImage : ILayerFiles
     }
 
     /// <summary>The same of files that are open; they are disposed with it.</summary>
-    internal static ErofsImage Open(string what, SafeFileHandle index, SafeFileHandle tar) => new(what, index, () => tar);
+    internal static ErofsImage Open(string what, SafeFileHandle index, SafeFileHandle tar) => new(what, index, _ => tar);
 
     /// <summary>How many inodes there are, by the superblock.</summary>
     internal long InodeCount
@@ -81,7 +83,10 @@ internal sealed class ErofsImage : ILayerFiles
     public void Dispose()
     {
         _index.Dispose();
-        _tar?.Dispose();
+        foreach (SafeFileHandle? device in _devices)
+        {
+            device?.Dispose();
+        }
     }
 
     public FileStatus? TryGetStatus(string path)
@@ -127,7 +132,7 @@ internal sealed class ErofsImage : ILayerFiles
     public Stream OpenFile(string path)
     {
         Inode file = Existing(path);
-        return file.Kind == FileKind.Regular ? new ErofsContent(file.Size, ReadRuns(file), _index, OpenTar()) : throw new LinuxException("open", path, Errno.EINVAL);
+        return file.Kind == FileKind.Regular ? new ErofsContent(file.Size, ReadRuns(file), _index, Device) : throw new LinuxException("open", path, Errno.EINVAL);
     }
 
     public IReadOnlyList<KeyValuePair<string, byte[]>> GetXattrs(string path)
@@ -180,7 +185,42 @@ internal sealed class ErofsImage : ILayerFiles
         return new(ErofsFormat.JoinXattr(entry[1], name) ?? throw Corrupt($"an attribute of kind {entry[1]}"), entry[(ErofsFormat.XattrEntryBytes + entry[0])..].ToArray());
     }
 
-    private SafeFileHandle OpenTar() => _tar ??= _openTar();
+    /// <summary>A device, by its number from 1.</summary>
+    internal SafeFileHandle Device(int number) => _devices[number - 1] ??= _openDevice(number);
+
+    /// <summary>The regular files that lie in one piece on a device, each inode once: of those in the tar, the ones of at least so many bytes.</summary>
+    internal List<ErofsFile> ListFiles(long minimumBytes)
+    {
+        var files = new List<ErofsFile>();
+        var met = new HashSet<long>();
+        var open = new Stack<Inode>([_root]);
+        while (open.TryPop(out Inode? directory))
+        {
+            ForEachEntry(directory, (name, nid) =>
+            {
+                if (name.SequenceEqual("."u8) || name.SequenceEqual(".."u8))
+                {
+                    return true;
+                }
+                Inode inode = ReadInode(nid);
+                if (inode.Kind == FileKind.Directory)
+                {
+                    open.Push(met.Add(nid) ? inode : throw Corrupt("a directory is in itself"));
+                }
+                else if (inode.Kind == FileKind.Regular && (inode.Size >= minimumBytes || _devices.Length > ErofsFormat.TarDevice) && (inode.Links == 1 || met.Add(nid))
+                    && ReadRuns(inode) is [{ Offset: 0, Place: >= 0 } run] && run.Length == inode.Size && (inode.Size >= minimumBytes || run.Device > ErofsFormat.TarDevice))
+                {
+                    files.Add(new ErofsFile(ChunksOf(inode), ChunkBitsOf(inode), inode.Size, run.Device, run.Place));
+                }
+                return true;
+            });
+        }
+        return files;
+    }
+
+    private static long ChunksOf(Inode file) => ErofsFormat.RoundUp(file.End + file.XattrBytes, ErofsFormat.ChunkBytes);
+
+    private static int ChunkBitsOf(Inode file) => ErofsFormat.BlockBits + (int)(file.Union & ErofsFormat.ChunkBitsMask);
 
     private string TargetOf(Inode link) => LinuxPath.Decode(ReadPayload(link));
 
@@ -372,8 +412,8 @@ internal sealed class ErofsImage : ILayerFiles
         {
             throw Corrupt($"inode {file.Nid} is laid out in no way that is written here");
         }
-        int bits = ErofsFormat.BlockBits + (int)(file.Union & ErofsFormat.ChunkBitsMask);
-        long table = ErofsFormat.RoundUp(file.End + file.XattrBytes, ErofsFormat.ChunkBytes);
+        int bits = ChunkBitsOf(file);
+        long table = ChunksOf(file);
         for (long chunk = 0; chunk << bits < file.Size; chunk++)
         {
             byte[] entry = Read(table + (chunk * ErofsFormat.ChunkBytes), ErofsFormat.ChunkBytes);
@@ -383,15 +423,16 @@ internal sealed class ErofsImage : ILayerFiles
                 continue;
             }
             long offset = chunk << bits, place = (long)block * ErofsFormat.BlockBytes;
-            place = (ErofsFormat.Read16(entry, 2) & 1) == ErofsFormat.TarDevice ? place : -1 - place;
+            int device = ErofsFormat.Read16(entry, 2);
+            place = device == 0 ? -1 - place : device <= _devices.Length ? place : throw Corrupt($"inode {file.Nid} is on a device that it has not");
             long length = Math.Min(1L << bits, file.Size - offset);
-            if (runs.Count > 0 && runs[^1] is var last && last.Offset + last.Length == offset && last.Place + (last.Place < 0 ? -last.Length : last.Length) == place)
+            if (runs.Count > 0 && runs[^1] is var last && last.Offset + last.Length == offset && (place < 0 || last.Device == device) && last.Place + (last.Place < 0 ? -last.Length : last.Length) == place)
             {
                 runs[^1] = last with { Length = last.Length + length };
             }
             else
             {
-                runs.Add(new ErofsRun(offset, length, place));
+                runs.Add(new ErofsRun(offset, length, place, device));
             }
         }
         return runs;

@@ -41,7 +41,16 @@ internal struct ErofsName
 /// <param name="Offset">In the file.</param>
 /// <param name="Length">Bytes.</param>
 /// <param name="Place">As of <see cref="ErofsNode.Place"/>.</param>
-internal readonly record struct ErofsRun(long Offset, long Length, long Place);
+/// <param name="Device">On which of the devices, where it is not in the index.</param>
+internal readonly record struct ErofsRun(long Offset, long Length, long Place, int Device = ErofsFormat.TarDevice);
+
+/// <summary>A regular file of an index whose bytes lie in one piece on a device.</summary>
+/// <param name="Chunks">Where in the index its chunks are.</param>
+/// <param name="ChunkBits">What of the file each of them has, as a power of two.</param>
+/// <param name="Size">In bytes.</param>
+/// <param name="Device">Which device.</param>
+/// <param name="Place">Where there.</param>
+internal readonly record struct ErofsFile(long Chunks, int ChunkBits, long Size, int Device, long Place);
 
 /// <summary>
 /// Inodes, names, and the table by which a name is found: in arrays without a reference in them, about 130 bytes an entry, so that a million

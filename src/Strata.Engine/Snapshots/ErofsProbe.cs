@@ -72,7 +72,7 @@ public sealed record ErofsProbe(bool Mounts, string Reason)
             string target = Path.Combine(folder, "target"), file = Path.Combine(target, "file");
             Linux.Mounts.Mount(new MountSpec("overlay", "strata", target,
                 [.. OverlaySnapshotter.OptionsForFileSystems, "lowerdir+=" + layer.Files, "upperdir=" + Path.Combine(folder, "upper"), "workdir=" + Path.Combine(folder, "work")])
-            { Lowers = [ErofsSnapshotter.MountOf(layer.Folder, layer.Files)] });
+            { Lowers = [ErofsSnapshotter.MountOf(layer.Folder, layer.Files, layer.Record.Erofs!)] });
             if (!File.ReadAllBytes(file).AsSpan().SequenceEqual("probe"u8))
             {
                 return new ErofsProbe(false, "a file of an EROFS mount reads otherwise than it was written");

@@ -47,14 +47,13 @@ public sealed class ErofsSnapshotter : OverlaySnapshotter
         for (int i = 0; i < trees.Length; i++)
         {
             string folder = Path.GetDirectoryName(trees[i])!;
-            ErofsTrees.CheckHead(folder, Path.GetFileName(folder));
-            mounts[i] = MountOf(folder, trees[i]);
+            mounts[i] = MountOf(folder, trees[i], ErofsTrees.CheckHead(folder, Path.GetFileName(folder)));
         }
         return mounts;
     }
 
-    internal static MountSpec MountOf(string folder, string target)
-        => new("erofs", Path.Combine(folder, ErofsTrees.IndexName), target, ["device=" + Path.Combine(folder, ErofsTrees.TarName)], MountFlags.ReadOnly);
+    internal static MountSpec MountOf(string folder, string target, ErofsRecord record)
+        => new("erofs", Path.Combine(folder, ErofsTrees.IndexName), target, [.. ErofsTrees.DevicesOf(folder, record).Select(d => "device=" + d)], MountFlags.ReadOnly);
 
     /// <summary>The changes of a snapshot as a plain tar in a file that may be taken; written when somebody asks for it.</summary>
     private sealed class ChangesSource(ErofsSnapshotter snapshotter, ActiveSnapshot snapshot, SnapshotDiffOptions options, StoreLayout layout) : IContentSource, IDisposable

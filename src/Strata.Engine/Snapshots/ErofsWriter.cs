@@ -379,12 +379,7 @@ internal sealed class ErofsWriter
         ErofsFormat.Write32(super, 44, (uint)(_sharedStart / ErofsFormat.BlockBytes));
         Convert.FromHexString(diffId.Hex[..32]).CopyTo(super[48..]);
         ErofsFormat.Write32(super, 80, ErofsFormat.IncompatibleFeatures);
-        ErofsFormat.Write16(super, 86, 1);
-        ErofsFormat.Write16(super, 88, ErofsFormat.SlotUnit);
-        Span<byte> slot = super[ErofsFormat.SuperBytes..];
-        System.Text.Encoding.ASCII.GetBytes(diffId.Hex[..Math.Min(64, diffId.Hex.Length)], slot);
-        ErofsFormat.Write32(slot, 64, (uint)((tarBytes + ErofsFormat.BlockBytes - 1) / ErofsFormat.BlockBytes));
-        ErofsFormat.Write32(super, 4, ErofsFormat.Checksum(super));
+        ErofsFormat.WriteDevices(super, [(diffId, tarBytes)]);
         long end = (_blockStart + _blocks) * ErofsFormat.BlockBytes;
         if (end / ErofsFormat.BlockBytes >= ErofsFormat.Hole || tarBytes / ErofsFormat.BlockBytes >= ErofsFormat.Hole)
         {

@@ -76,9 +76,11 @@ internal sealed record TreeRecord(long ContentBytes, bool HidesAllBelow, byte[][
 /// <param name="TarBytes">Length of layer.tar, whose digest is the layer's diff ID.</param>
 /// <param name="Head">Digest of the index's first blocks: superblock and devices. Looked at before each mount.</param>
 /// <param name="IndexChecksum">CRC-32C of the whole index: it tells of damage, and costs nothing where SHA-256 has no instructions.</param>
-internal sealed record ErofsRecord(long IndexBytes, long TarBytes, Digest Head, long IndexChecksum)
+/// <param name="Shared">What of the tar is kept in files that other layers have, too; null: nothing.</param>
+internal sealed record ErofsRecord(long IndexBytes, long TarBytes, Digest Head, long IndexChecksum, ErofsShared? Shared = null)
 {
-    internal static ErofsRecord Read(JsonFields o) => new(o.Int64("indexBytes"), o.Int64("tarBytes"), o.Digest("head"), o.Int64("indexChecksum"));
+    internal static ErofsRecord Read(JsonFields o) => new(o.Int64("indexBytes"), o.Int64("tarBytes"), o.Digest("head"), o.Int64("indexChecksum"),
+        o.MaybeObject("shared") is { } shared ? ErofsShared.Read(shared) : null);
 
     internal static void Write(JsonFieldsWriter writer, ErofsRecord record)
     {
@@ -86,6 +88,35 @@ internal sealed record ErofsRecord(long IndexBytes, long TarBytes, Digest Head, 
         writer.Field("tarBytes", record.TarBytes);
         writer.Field("head", record.Head);
         writer.Field("indexChecksum", record.IndexChecksum);
+        writer.Object("shared", record.Shared, ErofsShared.Write);
+    }
+}
+
+/// <summary>What a layer has in common with others.</summary>
+/// <param name="Pieces">Digest of layer.pieces.</param>
+/// <param name="Pools">The files that have it, in their order.</param>
+internal sealed record ErofsShared(Digest Pieces, ImmutableArray<ErofsPool> Pools)
+{
+    internal static ErofsShared Read(JsonFields o) => new(o.Digest("pieces"), o.Objects("pools", ErofsPool.Read));
+
+    internal static void Write(JsonFieldsWriter writer, ErofsShared shared)
+    {
+        writer.Field("pieces", shared.Pieces);
+        writer.Objects("pools", shared.Pools, ErofsPool.Write);
+    }
+}
+
+/// <summary>A file with parts of several layers; it has a name in the folder of each of them, and is gone with the last.</summary>
+/// <param name="Id">Digest of the digests of what is in it.</param>
+/// <param name="Bytes">Its length.</param>
+internal sealed record ErofsPool(Digest Id, long Bytes)
+{
+    internal static ErofsPool Read(JsonFields o) => new(o.Digest("id"), o.Int64("bytes"));
+
+    internal static void Write(JsonFieldsWriter writer, ErofsPool pool)
+    {
+        writer.Field("id", pool.Id);
+        writer.Field("bytes", pool.Bytes);
     }
 }
 

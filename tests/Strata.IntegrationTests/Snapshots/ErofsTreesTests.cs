@@ -142,7 +142,7 @@ public sealed class ErofsTreesTests : IDisposable
     private static T InMount<T>(string layer, Func<string, T> action) => Mounts.RunInPrivateNamespace(() =>
     {
         string target = Path.Combine(layer, "fs");
-        Mounts.Mount(ErofsSnapshotter.MountOf(layer, target));
+        Mounts.Mount(ErofsSnapshotter.MountOf(layer, target, ErofsTrees.CheckHead(layer, "tree")));
         return action(target);
     });
 

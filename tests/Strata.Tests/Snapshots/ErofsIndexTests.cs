@@ -83,7 +83,7 @@ public sealed class ErofsIndexTests : IDisposable
             File.WriteAllBytes(_folder.File("damaged"), i % 50 == 0 ? damaged[..random.Next(damaged.Length)] : damaged);
             try
             {
-                using ErofsImage image = ErofsImage.Open(_folder.File("damaged"), _folder.File("tar"));
+                using ErofsImage image = ErofsImage.Open(_folder.File("damaged"), _ => _folder.File("tar"));
                 Walk(image, "", 0);
             }
             catch (Exception e) when (e is StrataException { Kind: ErrorKind.Corrupt } or LinuxException or EndOfStreamException)
@@ -148,6 +148,6 @@ public sealed class ErofsIndexTests : IDisposable
             Assert.NotNull(LayerExtractor.TryExtractTree(reader, tree, WhiteoutForm.Overlay, below: null, TestContext.Current.CancellationToken));
             ErofsWriter.Write(tree, index, reader.DiffId, reader.PlainSize);
         }
-        return ErofsImage.Open(_folder.File("index"), _folder.File("tar"));
+        return ErofsImage.Open(_folder.File("index"), _ => _folder.File("tar"));
     }
 }
