@@ -143,7 +143,7 @@ internal static class CommandTable
     private static CommandEntry? TryCreateSystem(string name) => name switch
     {
         "registry" => new(name, RegistryCommand.Create, "Serve this store as a registry; remove images from one", "strata registry serve --addr 127.0.0.1:5000", "strata registry retain retain.json --dry-run", "strata registry rm 127.0.0.1:5000/app:1") { Group = "System" },
-        "system" => new(name, SystemCommand.Create, "Disk usage, pruning, limits, checking", "strata system df", "strata system prune", "strata system budget --max-size 20GB --keep 72h", "strata system check --deep", "STRATA_SNAPSHOTTER=erofs strata system migrate") { Group = "System" },
+        "system" => new(name, SystemCommand.Create, "Disk usage, pruning, limits, checking", "strata system df", "strata system prune", "strata system budget --max-size 20GB --keep 72h", "strata system check --deep", "STRATA_SNAPSHOTTER=erofs strata system migrate", "strata system dedupe --dry-run") { Group = "System" },
         "sharing" => new(name, SharingCommand.Create, "Show which layers on disk images and running containers share", "strata sharing", "strata sharing --format json") { Group = "System" },
         "events" => new(name, EventsCommand.Create, "Show what happens to containers", "strata events", "strata events --since 10m --until 0s --filter event=die") { IsForAnybody = true, Group = "System" },
         "info" => new(name, InfoCommand.Create, "Show this machine as strata sees it", "strata info") { Group = "System", IsListing = true },

@@ -211,7 +211,8 @@ internal static class Fail
     /// <summary>All names, so that a sweep misses none.</summary>
     internal static readonly string[] Points =
         ["record.before-rename", "record.after-rename", "blob.before-sync", "blob.before-rename", "blob.after-rename", "name.before-set", "name.after-set",
-         "snapshot.before-sync", "snapshot.before-rename", "snapshot.after-rename", "collect.after-trash", "budget.after-aside"];
+         "snapshot.before-sync", "snapshot.before-rename", "snapshot.after-rename", "collect.after-trash", "budget.after-aside",
+         "dedupe.before-exchange", "dedupe.after-exchange"];
 
     internal static void Point(string name)
     {

@@ -11,6 +11,7 @@ namespace Strata.Content;
 /// images/_untagged/HEX            images without a name, until they are pruned
 /// referrers/HEX/HEX               documents about a manifest (the first): descriptors of their artifacts (the second)
 /// trees/DIFF-ID/fs                the files of a layer, unpacked once however many images have it (overlay)
+/// trees/DIFF-ID.erofs/            the same as a tar with an index (erofs)
 /// snapshots/CHAIN-ID.json         a stack of layers: its top tree, and the chain below
 /// active/KEY/                     upper/ work/ of a container or a build step
 /// containers/ID/                  container.json, bundle, log

@@ -86,7 +86,7 @@ public sealed class PowerCutTests(CrashScene scene)
         await File.WriteAllTextAsync(Path.Combine(root, "settings.json"), $$"""{"snapshotter":"{{snapshotter}}"}""");
         var acknowledged = new List<Acknowledged> { new("(start)", 0, await NamesAsync(root)) };
         string context = Path.Combine(scene.Folder, "context");
-        string[][] more = [["rmi", "loaded:1"], ["tag", "keep:1", "late:1"], ["build", "--no-cache", "-t", "last:1", "-f", Path.Combine(context, "Built"), context], ["create", "--name", "made", "box:1", "true"], ["tag", "keep:1", "later:1"]];
+        string[][] more = [["rmi", "loaded:1"], ["tag", "keep:1", "late:1"], ["system", "dedupe"], ["build", "--no-cache", "-t", "last:1", "-f", Path.Combine(context, "Built"), context], ["create", "--name", "made", "box:1", "true"], ["system", "dedupe", "--min-size", "1"], ["tag", "keep:1", "later:1"]];
         foreach (string[] arguments in scene.Commands.Where(c => c.Name is not ("prune-all" or "export" or "rm")).Select(c => c.Arguments).Concat(more))
         {
             (await Programs.StrataAsync(root, arguments)).Ok();
