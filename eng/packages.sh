@@ -1,6 +1,6 @@
 # Sourced: what Strata and its tests use from Debian, and how it is installed.
 # shellcheck shell=bash
-runtime_packages=(crun conmon netavark aardvark-dns iptables catatonit mmdebstrap ca-certificates libzstd1 uidmap passt)
+runtime_packages=(crun conmon netavark aardvark-dns iptables catatonit mmdebstrap ca-certificates libzstd1 libisal2 uidmap passt)
 test_packages=(slirp4netns busybox-static containerd curl docker-registry iproute2 strace e2fsprogs podman skopeo buildah umoci docker.io zstd xz-utils attr libarchive-tools util-linux bsdutils faketime python3-minimal libpython3-stdlib)
 
 # install_packages NAME...: those that are missing; services that come with them are not started.

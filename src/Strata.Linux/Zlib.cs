@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Strata.Linux;
 
 /// <summary>
-/// gzip (RFC 1952) through the zlib-ng that the .NET runtime carries. The base library's GZipStream accepts members that are cut and does not
-/// say where a member ends; zlib itself says both, and checks CRC and length.
+/// gzip (RFC 1952): written by the zlib-ng that the .NET runtime carries, read by ISA-L where it is installed, else by zlib-ng. The base library's GZipStream
+/// accepts members that are cut and does not say where a member ends; these say both, and check CRC and length.
 /// </summary>
 public static class Zlib
 {
@@ -13,7 +13,7 @@ public static class Zlib
     public static Stream OpenGunzip(Stream source)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return new GunzipStream(source);
+        return new GunzipStream(source, GzipMembers.Open());
     }
 
     /// <summary>A stream that compresses into members (no name, no time), several at once; disposing it ends the last one and does not dispose the target.</summary>
@@ -91,13 +91,63 @@ internal sealed unsafe class ZlibState : SafeHandle
     }
 }
 
-internal sealed class GunzipStream(Stream source) : Stream
+/// <summary>What inflates gzip members, one after another.</summary>
+internal abstract class GzipMembers : IDisposable
+{
+    /// <summary>So much of a member's header is in the first input, where there is so much.</summary>
+    internal const int HeadBytes = 4;
+
+    /// <summary>The fastest that is here.</summary>
+    internal static GzipMembers Open() => IsalMembers.IsUsable ? new IsalMembers() : new ZlibMembers();
+
+    /// <summary>Goes on with a member, or begins one behind the last; true where it has ended. Input may be empty: there may be output left of it.</summary>
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    internal abstract bool Inflate(ReadOnlySpan<byte> input, Span<byte> output, out int consumed, out int produced);
+
+    public abstract void Dispose();
+}
+
+/// <summary>By zlib.</summary>
+internal sealed unsafe class ZlibMembers : GzipMembers
+{
+    private ZlibState? _state;
+
+    internal override bool Inflate(ReadOnlySpan<byte> input, Span<byte> output, out int consumed, out int produced)
+    {
+        _state ??= new ZlibState(deflates: false, level: 0);
+        fixed (byte* next = input)
+        fixed (byte* target = output)
+        {
+            ZlibNative.ZStream* stream = _state.Stream;
+            stream->NextIn = next;
+            stream->AvailableIn = (uint)input.Length;
+            stream->NextOut = target;
+            stream->AvailableOut = (uint)output.Length;
+            int result = ZlibNative.CompressionNative_Inflate(stream, ZlibNative.Z_NO_FLUSH);
+            (consumed, produced) = (input.Length - (int)stream->AvailableIn, output.Length - (int)stream->AvailableOut);
+            switch (result)
+            {
+                case ZlibNative.Z_STREAM_END:
+                    _state.Dispose();
+                    _state = null;
+                    return true;
+                case ZlibNative.Z_OK or ZlibNative.Z_BUF_ERROR:
+                    return false;
+                default:
+                    throw new InvalidDataException("gzip: " + (stream->Message is null ? $"damaged ({result})" : Marshal.PtrToStringUTF8((nint)stream->Message)));
+            }
+        }
+    }
+
+    public override void Dispose() => _state?.Dispose();
+}
+
+internal sealed class GunzipStream(Stream source, GzipMembers members) : Stream
 {
     private const int InputBytes = 1 << 17;
     private readonly byte[] _input = new byte[InputBytes];
-    private ZlibState? _state = new(deflates: false, level: 0);
     private int _start, _end;
-    private bool _anyMember, _behindMember, _ended;
+    private bool _anyMember, _behindMember = true, _mayHaveOutput, _ended;
 
     public override bool CanRead => true;
     public override bool CanSeek => false;
@@ -109,7 +159,8 @@ internal sealed class GunzipStream(Stream source) : Stream
     {
         while (!_ended && !buffer.IsEmpty)
         {
-            if (_start == _end)
+            // What fills the output may have read all of the input and keep the rest.
+            if (_start == _end && !_mayHaveOutput)
             {
                 (_start, _end) = (0, source.Read(_input));
                 if (_end == 0)
@@ -122,7 +173,13 @@ internal sealed class GunzipStream(Stream source) : Stream
             {
                 continue;
             }
-            int produced = Inflate(buffer);
+            bool isEnd = members.Inflate(_input.AsSpan(_start, _end - _start), buffer, out int consumed, out int produced);
+            _start += consumed;
+            _mayHaveOutput = !isEnd && produced == buffer.Length;
+            if (isEnd)
+            {
+                _anyMember = _behindMember = true;
+            }
             if (produced > 0)
             {
                 return produced;
@@ -139,14 +196,14 @@ internal sealed class GunzipStream(Stream source) : Stream
 
     protected override void Dispose(bool disposing)
     {
-        _state?.Dispose();
+        members.Dispose();
         base.Dispose(disposing);
     }
 
     // Between members: zeros are padding (as gzip takes them), 1F starts another member, anything else is garbage.
     private bool NextMember()
     {
-        while (_start < _end && _input[_start] == 0)
+        while (_anyMember && _start < _end && _input[_start] == 0)
         {
             _start++;
         }
@@ -154,40 +211,22 @@ internal sealed class GunzipStream(Stream source) : Stream
         {
             return false;
         }
-        if (_input[_start] != 0x1F)
+        if (_anyMember && _input[_start] != 0x1F)
         {
             throw new InvalidDataException("gzip: garbage behind the end of the stream");
         }
-        _state!.Dispose();
-        _state = new ZlibState(deflates: false, level: 0);
+        // As much of its header as decides who reads it.
+        if (_end - _start < GzipMembers.HeadBytes)
+        {
+            _input.AsSpan(_start, _end - _start).CopyTo(_input);
+            (_start, _end) = (0, _end - _start);
+            for (int read = 1; _end < GzipMembers.HeadBytes && read > 0; _end += read)
+            {
+                read = source.Read(_input.AsSpan(_end));
+            }
+        }
         _behindMember = false;
         return true;
-    }
-
-    private unsafe int Inflate(Span<byte> buffer)
-    {
-        fixed (byte* input = _input)
-        fixed (byte* output = buffer)
-        {
-            ZlibNative.ZStream* stream = _state!.Stream;
-            stream->NextIn = input + _start;
-            stream->AvailableIn = (uint)(_end - _start);
-            stream->NextOut = output;
-            stream->AvailableOut = (uint)buffer.Length;
-            int result = ZlibNative.CompressionNative_Inflate(stream, ZlibNative.Z_NO_FLUSH);
-            _start = _end - (int)stream->AvailableIn;
-            switch (result)
-            {
-                case ZlibNative.Z_STREAM_END:
-                    _anyMember = _behindMember = true;
-                    break;
-                case ZlibNative.Z_OK or ZlibNative.Z_BUF_ERROR:
-                    break;
-                default:
-                    throw new InvalidDataException("gzip: " + (stream->Message is null ? $"damaged ({result})" : Marshal.PtrToStringUTF8((nint)stream->Message)));
-            }
-            return buffer.Length - (int)stream->AvailableOut;
-        }
     }
 }
 
