@@ -26,7 +26,11 @@ internal sealed class CommandContext : IDisposable
     internal static TimeProvider Time => TimeProvider.System;
 
     /// <summary>The engine; opening it makes the store where it is missing.</summary>
-    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Program = ProgramWords(Global), Notify = line => Error.WriteLine("strata: " + line), Registries = Answers is null && !ForeignLayers ? null : new RegistryOptions { OnWait = TellWait, Answers = Answers, ForeignLayers = ForeignLayers } });
+    internal Engine Engine => _engine ??= Engine.Open(new EngineOptions { Root = Global.Root, Runtime = Global.Runtime, Snapshotter = Global.Snapshotter, Program = ProgramWords(Global), Notify = line => Error.WriteLine("strata: " + line), Registries = Answers is null && !ForeignLayers ? null : WayToRegistries() });
+
+    // Apart, as its caller is every command's: what is only for registries is loaded where one is asked.
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private RegistryOptions WayToRegistries() => new() { OnWait = TellWait, Answers = Answers, ForeignLayers = ForeignLayers };
 
     /// <summary>How this program is called with the store, runtime and snapshotter of this call.</summary>
     internal static string[] ProgramWords(GlobalOptions global)

@@ -62,151 +62,154 @@ internal static unsafe partial class Native
 
     internal const uint STATX_BASIC_STATS = 0x7FF, STATX_MNT_ID = 0x1000;
 
-    [LibraryImport("libc")]
+    // By the name that the loader knows it by: "libc" is looked for as libc.so and liblibc.so first.
+    private const string Library = "libc.so.6";
+
+    [LibraryImport(Library)]
     internal static partial byte* getenv(byte* name);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint syscall(long number, nint a, nint b, nint c, nint d, nint e, nint f);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int statx(int directory, byte* path, int flags, uint mask, Statx* buffer);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int close(int fd);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_fadvise(int fd, long offset, long bytes, int advice);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int sync_file_range(int fd, long offset, long bytes, uint flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int openat(int directory, byte* path, int flags, uint mode);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int mkdirat(int directory, byte* path, uint mode);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int symlinkat(byte* target, int directory, byte* path);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int linkat(int fromDirectory, byte* from, int toDirectory, byte* to, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int mknodat(int directory, byte* path, uint mode, ulong device);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int unlinkat(int directory, byte* path, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int renameat2(int fromDirectory, byte* from, int toDirectory, byte* to, uint flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint readlinkat(int directory, byte* path, byte* buffer, nint size);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fchownat(int directory, byte* path, uint uid, uint gid, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fchown(int fd, uint uid, uint gid);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fchmod(int fd, uint mode);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fchmodat(int directory, byte* path, uint mode, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int utimensat(int directory, byte* path, Timespec* times, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int futimens(int fd, Timespec* times);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint llistxattr(byte* path, byte* list, nint size);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint lgetxattr(byte* path, byte* name, byte* value, nint size);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int lsetxattr(byte* path, byte* name, byte* value, nint size, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int lremovexattr(byte* path, byte* name);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint flistxattr(int fd, byte* list, nint size);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint fgetxattr(int fd, byte* name, byte* value, nint size);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fsetxattr(int fd, byte* name, byte* value, nint size, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint write(int fd, byte* buffer, nint size);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint read(int fd, byte* buffer, nint size);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fsync(int fd);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int syncfs(int fd);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int flock(int fd, int operation);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial nint copy_file_range(int from, long* fromOffset, int to, long* toOffset, nint length, uint flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int ioctl(int fd, nuint request, nint argument);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial long lseek(int fd, long offset, int whence);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int ftruncate(int fd, long length);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int statfs(byte* path, byte* buffer);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int mount(byte* source, byte* target, byte* type, nuint flags, byte* data);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int umount2(byte* target, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int unshare(int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int execve(byte* path, byte** arguments, byte** environment);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int socket(int domain, int type, int protocol);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial uint if_nametoindex(byte* name);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int setns(int fd, int type);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int pipe2(int* fds, int flags);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fcntl(int fd, int command, nint argument);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int kill(int pid, int signal);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int waitid(int type, uint id, byte* info, int options, nint usage);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int poll(PollFd* fds, nuint count, int timeout);
 
     [StructLayout(LayoutKind.Sequential)]
@@ -216,61 +219,61 @@ internal static unsafe partial class Native
         internal short Events, Returned;
     }
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial uint geteuid();
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial uint getegid();
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial uint umask(uint mask);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int uname(byte* buffer);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int getrlimit(int resource, ulong* limits);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int isatty(int fd);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int tcgetattr(int fd, byte* termios);
 
-    [LibraryImport("libc", SetLastError = true)]
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int tcsetattr(int fd, int actions, byte* termios);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial void cfmakeraw(byte* termios);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawn(int* pid, byte* path, byte* actions, byte* attributes, byte** arguments, byte** environment);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawn_file_actions_init(byte* actions);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawn_file_actions_destroy(byte* actions);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawn_file_actions_adddup2(byte* actions, int from, int to);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawn_file_actions_addchdir_np(byte* actions, byte* path);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawnattr_init(byte* attributes);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawnattr_destroy(byte* attributes);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawnattr_setflags(byte* attributes, short flags);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawnattr_setsigdefault(byte* attributes, byte* set);
 
-    [LibraryImport("libc")]
+    [LibraryImport(Library)]
     internal static partial int posix_spawnattr_setsigmask(byte* attributes, byte* set);
 
     /// <summary>Throws what the last call left in errno.</summary>

@@ -251,11 +251,11 @@ internal sealed class BuildCommand
         => text.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } value] ? KeyValuePair.Create(name, value) : throw new StrataException(ErrorKind.Invalid, $"--build-context {text}: write it like NAME=FOLDER");
 
     // NAME:IP or NAME=IP; an IPv6 address may stand in brackets.
-    private static (string, IPAddress) ReadHost(string text)
+    private static RunHost ReadHost(string text)
     {
         int sign = text.IndexOfAny(['=', ':']);
         string address = sign < 0 ? "" : text[(sign + 1)..].Trim('[', ']');
-        return sign > 0 && IPAddress.TryParse(address, out IPAddress? ip) ? (text[..sign], ip)
+        return sign > 0 && IPAddress.TryParse(address, out IPAddress? ip) ? new RunHost(text[..sign], ip)
             : throw new StrataException(ErrorKind.Invalid, $"--add-host {text}: it is no name and address") { Hint = "write it like db:10.0.0.5" };
     }
 

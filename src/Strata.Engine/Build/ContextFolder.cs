@@ -51,7 +51,7 @@ internal sealed class ContextFolder : IDisposable
             Directory.CreateDirectory(folder);
             if (isUrl)
             {
-                using FetchedFile file = await FetchedFile.FetchAsync(new Uri(text), Path.Combine(folder, "fetched"), "build context", cancellationToken).ConfigureAwait(false);
+                using FetchedFile file = await FetchedFile.FetchAsync(text, Path.Combine(folder, "fetched"), "build context", cancellationToken).ConfigureAwait(false);
                 return Unpack(file.Folder, file.Name, text, folder, cancellationToken);
             }
             if (text == "-")

@@ -197,10 +197,14 @@ internal sealed class CopySelection
     // By several threads: each new file is opened and read, which the kernel lets several do at once.
     private void HashFiles(StatCache stats, CancellationToken cancellationToken)
     {
-        if (!HasMany(stats))
+        if (HasMany(stats)) // else they are read where they are met
         {
-            return; // read where they are met
+            HashMany(stats, cancellationToken);
         }
+    }
+
+    private void HashMany(StatCache stats, CancellationToken cancellationToken)
+    {
         var options = new ParallelOptions { MaxDegreeOfParallelism = Math.Clamp(Environment.ProcessorCount, 1, 4), CancellationToken = cancellationToken };
         foreach (CopySource source in Sources)
         {

@@ -62,7 +62,7 @@ internal sealed class CopyWork(CopyStep step, StepResult[] inputs, BuildEnvironm
                 hash.Append(Encoding.UTF8.GetBytes($"git\0{commit.Id}\0{git.Folder}\0"));
                 continue;
             }
-            FetchedFile file = await FetchedFile.FetchAsync(new Uri(url), environment.Content.Layout.NewIngestPath("fetch"), "ADD", cancellationToken).ConfigureAwait(false);
+            FetchedFile file = await FetchedFile.FetchAsync(url, environment.Content.Layout.NewIngestPath("fetch"), "ADD", cancellationToken).ConfigureAwait(false);
             _fetched.Add(file);
             settings.Ledger?.Note(new Supply.LockedSource(Supply.SourceKind.Url, url, file.Digest.ToString()));
             if (Rules.Checksum is { } expected && file.DigestBy(expected.HashAlgorithm) is var actual && expected != actual)

@@ -21,7 +21,10 @@ internal sealed class FetchedFile : IDisposable
         => source.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || source.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Fetches; the file gets mode 0600 and the server's Last-Modified, as Docker gives it.</summary>
-    internal static async ValueTask<FetchedFile> FetchAsync(Uri url, string folder, string what, CancellationToken cancellationToken)
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    internal static ValueTask<FetchedFile> FetchAsync(string url, string folder, string what, CancellationToken cancellationToken) => FetchAsync(new Uri(url), folder, what, cancellationToken);
+
+    private static async ValueTask<FetchedFile> FetchAsync(Uri url, string folder, string what, CancellationToken cancellationToken)
     {
         string name = url.AbsolutePath[(url.AbsolutePath.LastIndexOf('/') + 1)..];
         if (name.Length == 0)

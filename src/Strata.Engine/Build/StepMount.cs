@@ -25,6 +25,9 @@ public sealed record StepMount(MountOptions Options, string Target)
     }
 }
 
+/// <summary>A line for /etc/hosts.</summary>
+public sealed record RunHost(string Name, IPAddress Address);
+
 /// <summary>What the command line says of all processes of a build: --shm-size, --ulimit, --add-host.</summary>
 public sealed record RunLimits
 {
@@ -35,7 +38,7 @@ public sealed record RunLimits
     /// <summary>Resource limits.</summary>
     public ImmutableArray<RunLimit> Limits { get; init; } = [];
     /// <summary>Lines for /etc/hosts.</summary>
-    public ImmutableArray<(string Name, IPAddress Address)> Hosts { get; init; } = [];
+    public ImmutableArray<RunHost> Hosts { get; init; } = [];
 
     internal void AppendTo(CacheKeyBuilder key)
     {

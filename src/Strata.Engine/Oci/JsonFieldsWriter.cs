@@ -19,7 +19,7 @@ internal sealed class JsonFieldsWriter
     // '+' stays '+', as other tools write it, so that equal content gets equal digests.
     private static JsonWriterOptions Options => new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = OciJson.MaxDepth, SkipValidation = true };
 
-    private readonly ArrayBufferWriter<byte> _bytes = new(512);
+    private readonly ByteBuffer _bytes = new(512);
     private bool _isBehindValue; // a comma comes before the next
 
     /// <summary>The compact bytes of one object whose fields <paramref name="write"/> writes.</summary>
@@ -29,7 +29,7 @@ internal sealed class JsonFieldsWriter
         writer.WriteStartObject();
         write(writer, value);
         writer.WriteEndObject();
-        return writer._bytes.WrittenSpan.ToArray();
+        return writer._bytes.Written.ToArray();
     }
 
     internal void Field(string name, string? value)
@@ -146,12 +146,24 @@ internal sealed class JsonFieldsWriter
     /// <summary>Fields that were read and not understood, as they were.</summary>
     internal void Others(Dictionary<string, JsonElement>? values)
     {
-        foreach ((string name, JsonElement value) in values ?? [])
+        if (values is not null)
+        {
+            WriteOthers(values);
+        }
+    }
+
+    private void WriteOthers(Dictionary<string, JsonElement> values)
+    {
+        foreach ((string name, JsonElement value) in values)
         {
             WritePropertyName(name);
             BeginValue();
-            using var element = new Utf8JsonWriter(_bytes, Options);
-            value.WriteTo(element);
+            var bytes = new ArrayBufferWriter<byte>();
+            using (var element = new Utf8JsonWriter(bytes, Options))
+            {
+                value.WriteTo(element);
+            }
+            _bytes.Write(bytes.WrittenSpan);
         }
     }
 
