@@ -179,7 +179,7 @@ internal sealed class BuildCommand
         {
             Context = contextFolder,
             Input = contextFolder is "-" ? Console.OpenStandardInput() : null,
-            NamedContexts = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, parsed.GetValue(_contexts).Select(ReadContext)),
+            NamedContexts = Options.Map(parsed.GetValue(_contexts), ReadContext),
             Platforms = [.. parsed.GetValue(_platforms).SelectMany(p => p.Split(',')).Select(p => Platform.Parse(p))],
             DockerfileText = dockerfile is "-" ? await Console.In.ReadToEndAsync(cancellationToken) : null,
             DockerfilePath = dockerfile is null or "-" || !isFolder ? null : Path.GetFullPath(dockerfile),
@@ -192,9 +192,9 @@ internal sealed class BuildCommand
             Explain = parsed.GetValue(_explain),
             Pull = parsed.GetValue(_pull),
             Jobs = parsed.GetValue(_jobs) is > 0 and int jobs ? jobs : int.MaxValue,
-            Secrets = ImmutableDictionary.CreateRange(parsed.GetValue(_secrets).Select(SecretSource.Parse).GroupBy(s => s.Id).Select(g => KeyValuePair.Create(g.Key, g.Last().Source))),
+            Secrets = parsed.GetValue(_secrets) is { Length: > 0 } secrets ? SecretsOf(secrets) : ImmutableDictionary<string, SecretSource>.Empty,
             Agents = [.. parsed.GetValue(_ssh)],
-            Annotations = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(_annotations).Select(OfManifest))),
+            Annotations = Options.Map(Array.ConvertAll(parsed.GetValue(_annotations), OfManifest)),
             KeepFailed = parsed.GetValue(_onFailure) switch { null => false, "keep" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--on-failure {other}: there is keep") },
             SourceDateEpoch = SourceDateEpoch(parsed.GetValue(_arguments)),
             Compression = parsed.GetValue(_compression) switch { null or "gzip" => CompressionKind.Gzip, "zstd" => CompressionKind.Zstd, "none" => CompressionKind.None, string other => throw new StrataException(ErrorKind.Invalid, $"--compression {other}: there are gzip, zstd and none") },
@@ -215,7 +215,7 @@ internal sealed class BuildCommand
         {
             Target = parsed.GetValue(_target),
             Arguments = BuildArguments(parsed.GetValue(_arguments)),
-            Labels = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(parsed.GetValue(_labels))),
+            Labels = Options.Map(parsed.GetValue(_labels)),
             Platform = parsed.GetValue(_platforms) is [string first, ..] ? Platform.Parse(first.Split(',')[0]) : Platform.Host,
             NoNetwork = network switch { null or "host" or "default" => false, "none" => true, string other => throw new StrataException(ErrorKind.Invalid, $"--network {other}: there are host and none") },
             Allowed = [.. allowed],
@@ -245,6 +245,9 @@ internal sealed class BuildCommand
     }
 
     // buildx: a name alone, or with manifest: before it, is of the manifest.
+    private static ImmutableDictionary<string, SecretSource> SecretsOf(string[] texts)
+        => ImmutableDictionary.CreateRange(texts.Select(SecretSource.Parse).GroupBy(s => s.Id).Select(g => KeyValuePair.Create(g.Key, g.Last().Source)));
+
     private static string OfManifest(string annotation) => annotation.StartsWith("manifest:", StringComparison.Ordinal) ? annotation["manifest:".Length..] : annotation;
 
     private static KeyValuePair<string, string> ReadContext(string text)
@@ -262,6 +265,10 @@ internal sealed class BuildCommand
     // --build-arg NAME without a value takes it from the environment, as Docker does.
     private static ImmutableSortedDictionary<string, string> BuildArguments(string[] texts)
     {
+        if (texts.Length == 0)
+        {
+            return Options.Nothing;
+        }
         ImmutableSortedDictionary<string, string>.Builder arguments = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
         foreach (string text in texts)
         {

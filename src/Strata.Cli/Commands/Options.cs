@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Strata.Cli.Syntax;
 
@@ -42,6 +43,13 @@ internal static class Options
     /// <summary><c>NAME=VALUE</c> pairs.</summary>
     internal static IEnumerable<KeyValuePair<string, string>> Pairs(IEnumerable<string> texts)
         => texts.Select(t => t.Split('=', 2)).Select(p => KeyValuePair.Create(p[0], p.Length == 2 ? p[1] : ""));
+
+    /// <summary>The same, each name once; of nothing nothing is made.</summary>
+    internal static ImmutableSortedDictionary<string, string> Map(string[] texts, Func<string, KeyValuePair<string, string>>? read = null)
+        => texts.Length == 0 ? Nothing : ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, read is null ? Pairs(texts) : texts.Select(read));
+
+    /// <summary>No names.</summary>
+    internal static ImmutableSortedDictionary<string, string> Nothing { get; } = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 
     private static string? CheckFlag(string value) => value is "true" or "false" ? null : "it is true or false";
 

@@ -41,7 +41,7 @@ internal static class ImageAssembler
         {
             annotations = annotations.Add("org.opencontainers.image.base.digest", image.Descriptor.Digest.ToString()).Add("org.opencontainers.image.base.name", image.Reference.ToString());
         }
-        return annotations.SetItems(settings.Annotations);
+        return settings.Annotations.IsEmpty ? annotations : annotations.SetItems(settings.Annotations);
     }
 
     private static ImmutableArray<Digest> DiffIdsOf(StepResult top)

@@ -42,7 +42,21 @@ internal sealed class DescriptorCheck(string what)
             throw OciJson.Invalid(what, $"{prefix}size: {descriptor.Digest} has {descriptor.Size} bytes here and {_sizes[descriptor.Digest]} elsewhere");
         }
         OciJson.CheckMediaType(what, prefix + "artifactType", descriptor.ArtifactType);
-        foreach (string url in descriptor.Urls ?? [])
+        // What hardly any descriptor has is apart: what it needs of the base library is not loaded for the others.
+        if (descriptor.Urls is { } urls)
+        {
+            CheckUrls(prefix, urls);
+        }
+        if (descriptor.Data is { } data)
+        {
+            CheckData(prefix, descriptor, data);
+        }
+    }
+
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private void CheckUrls(string prefix, ImmutableArray<string> urls)
+    {
+        foreach (string url in urls)
         {
             // On Unix "/x" is an absolute URI to .NET: a scheme must be written.
             if (!Uri.TryCreate(url, UriKind.Absolute, out Uri? uri) || !url.StartsWith(uri.Scheme + ":", StringComparison.OrdinalIgnoreCase))
@@ -50,15 +64,11 @@ internal sealed class DescriptorCheck(string what)
                 throw OciJson.Invalid(what, $"{prefix}urls: '{url}' is not a URL");
             }
         }
-        CheckData(prefix, descriptor);
     }
 
-    private void CheckData(string prefix, Descriptor descriptor)
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private void CheckData(string prefix, Descriptor descriptor, string data)
     {
-        if (descriptor.Data is not { } data)
-        {
-            return;
-        }
         byte[] bytes = new byte[Base64.GetMaxDecodedFromUtf8Length(data.Length)];
         if (!Convert.TryFromBase64String(data, bytes, out int length))
         {
