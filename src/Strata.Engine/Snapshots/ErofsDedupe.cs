@@ -51,7 +51,14 @@ internal sealed class ErofsDedupe(StoreLayout layout)
                 sizes.Add(piece.Length);
             }
         }
-        Parallel.ForEach(_layers, new ParallelOptions { CancellationToken = cancellationToken }, layer => layer.Hash(sizes, cancellationToken));
+        try
+        {
+            Parallel.ForEach(_layers, new ParallelOptions { CancellationToken = cancellationToken }, layer => layer.Hash(sizes, cancellationToken));
+        }
+        catch (AggregateException e)
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
         foreach (IGrouping<Digest, (Layer Layer, ErofsFile File, Digest Digest)> same in _layers.SelectMany(l => l.Hashed.Select(h => (Layer: l, h.File, h.Digest))).GroupBy(h => h.Digest).ToList())
         {
             (Layer Layer, ErofsFile File, Digest Digest)[] places = [.. same];
@@ -146,6 +153,7 @@ internal sealed class ErofsDedupe(StoreLayout layout)
             {
                 return null;
             }
+            ErofsTrees.CheckHead(folder, name); // one that was cut is not worked with
             ImmutableArray<ErofsPiece> pieces = erofs.Shared is { } shared ? ErofsPieces.Read(Path.Combine(folder, ErofsTrees.PiecesName), shared.Pieces) : [];
             using ErofsImage image = ErofsTrees.OpenImage(folder);
             return new Layer(name, folder, diffId, json, record, pieces, image.ListFiles(minimumBytes));

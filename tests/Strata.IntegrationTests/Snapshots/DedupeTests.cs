@@ -159,6 +159,24 @@ public sealed class DedupeTests : IDisposable
         Assert.Equal([one, two], [Look("one"), Look("two")]);
     }
 
+    [Fact]
+    public void A_layer_that_was_cut_is_left_alone_and_told_of_by_check()
+    {
+        byte[] data = Noise(9, 90_000);
+        Build("one", [("data", data)]);
+        Build("two", [("there", data), ("more", Noise(10, 30_000))]);
+        Build("three", [("again", data), ("other", Noise(11, 40_000))]);
+        List<string> two = Look("two"), three = Look("three");
+        string cut = Directory.GetFiles(Trees, "layer.tar", SearchOption.AllDirectories).MinBy(f => new FileInfo(f).Length)!;
+        using (FileStream open = File.Open(cut, FileMode.Open))
+        {
+            open.SetLength(50_000);
+        }
+        Assert.Contains("2 files of 2 layers have one place now", Strata("system", "dedupe").Ok().Out, StringComparison.Ordinal);
+        Assert.Equal([two, three], [Look("two"), Look("three")]);
+        Assert.NotEqual(0, Strata("system", "check", "--deep").Code);
+    }
+
     [Theory]
     [InlineData("dedupe.before-exchange", 1)]
     [InlineData("dedupe.before-exchange", 2)]
