@@ -123,8 +123,14 @@ public sealed class DedupeTests : IDisposable
         void Read(string image, string path)
         {
             string mounted = Strata("mount", image).Ok().Out.Trim();
-            Assert.Equal(data.Length, File.ReadAllBytes(Path.Combine(mounted, path)).Length);
-            Strata("umount", image).Ok();
+            try
+            {
+                Assert.Equal(data.Length, File.ReadAllBytes(Path.Combine(mounted, path)).Length);
+            }
+            finally
+            {
+                Strata("umount", image).Ok();
+            }
         }
     }
 
@@ -292,9 +298,14 @@ public sealed class DedupeTests : IDisposable
     private List<string> Look(string image)
     {
         string mounted = Strata("mount", image).Ok().Out.Trim();
-        List<string> seen = SeenTree.OfDirectory(mounted);
-        Strata("umount", image).Ok();
-        return seen;
+        try
+        {
+            return SeenTree.OfDirectory(mounted);
+        }
+        finally
+        {
+            Strata("umount", image).Ok();
+        }
     }
 
     private List<string> ReadWithoutMount(string image)
