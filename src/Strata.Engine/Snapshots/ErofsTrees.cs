@@ -55,11 +55,9 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
     /// <summary>What of a tree's tar lies in pools; null where the tree is none of these, or not what was written here.</summary>
     internal static ImmutableArray<ErofsPiece>? TryReadPieces(string folder)
     {
-        string name = Path.GetFileName(folder);
         try
         {
-            return AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is not { } json || SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name).Erofs is not { } erofs ? null
-                : erofs.Shared is { } shared ? ErofsPieces.Read(Path.Combine(folder, PiecesName), shared.Pieces) : [];
+            return TryReadRecord(folder, Path.GetFileName(folder)) is not { } record ? null : record.Shared is { } shared ? ErofsPieces.Read(Path.Combine(folder, PiecesName), shared.Pieces) : [];
         }
         catch (StrataException e) when (e.Kind == ErrorKind.Corrupt)
         {
@@ -125,7 +123,7 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
     {
         try
         {
-            if (AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is { } json && SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name).Erofs is { } record
+            if (TryReadRecord(folder, name) is { } record
                 && ReadHead(folder) is var (head, indexBytes) && (Digest.Of(head), indexBytes) == (record.Head, record.IndexBytes) && HasDevices(folder, record))
             {
                 return record;
@@ -144,7 +142,7 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
         string name = Path.GetFileName(folder);
         try
         {
-            if (AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is not { } json || SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name).Erofs is not { } record)
+            if (TryReadRecord(folder, name) is not { } record)
             {
                 return "the record of its files is not here";
             }
@@ -156,6 +154,10 @@ internal sealed class ErofsTrees(StoreLayout layout, string suffix) : LayerTrees
             return $"its files cannot be read: {e.Message}";
         }
     }
+
+    // Null where there is none, or it is that of unpacked files.
+    private static ErofsRecord? TryReadRecord(string folder, string name)
+        => AtomicFile.TryRead(Path.Combine(folder, "tree.json"), int.MaxValue) is { } json ? SnapshotRecords.Parse(json, TreeRecord.Read, $"tree {name}", place: name).Erofs : null;
 
     internal const string Advice = "strata system check --deep --repair makes it again, and so does strata pull of the image";
 
