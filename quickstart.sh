@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 . eng/packages.sh
 [ "$(id -u)" = 0 ] || { echo "quickstart.sh: run as root (mounting an image needs it)" >&2; exit 1; }
 command -v dotnet >/dev/null || { echo "quickstart.sh: the .NET 10 SDK is missing: https://dotnet.microsoft.com/download" >&2; exit 1; }
-install_packages "${runtime_packages[@]}"
+install_packages "${build_packages[@]}" "${runtime_packages[@]}"
 echo "publishing dist/strata ..."
 eng/publish.sh
 

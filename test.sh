@@ -9,7 +9,7 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
 . eng/packages.sh
 case $part in
   unit) ;;
-  all|integration) install_packages "${runtime_packages[@]}" "${test_packages[@]}" || exit 1 ;;
+  all|integration) install_packages "${build_packages[@]}" "${runtime_packages[@]}" "${test_packages[@]}" || exit 1 ;;
   *) echo "usage: ./test.sh [unit|integration] [runner options]" >&2; exit 2 ;;
 esac
 

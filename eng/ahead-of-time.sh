@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Adds to eng/AheadOfTime/methods.txt the generic methods that dist/strata still compiles while it runs, found by running the commands whose start counts.
-# After a change of much code: eng/publish.sh, this, eng/publish.sh. Needs root; works in a folder of its own and on 127.0.0.1.
+# For the executable as ReadyToRun: adds to eng/AheadOfTime/methods.txt the generic methods that it still compiles while it runs, found by running the commands whose start counts.
+# After a change of much code: STRATA_PUBLISH=readytorun eng/publish.sh, this, and that again. Needs root; works in a folder of its own and on 127.0.0.1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 strata=$PWD/dist/strata list=$PWD/eng/AheadOfTime/methods.txt addr=127.0.0.1:5597

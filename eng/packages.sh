@@ -1,5 +1,7 @@
 # Sourced: what Strata and its tests use from Debian, and how it is installed.
 # shellcheck shell=bash
+# What links the executable; without them it is ReadyToRun.
+build_packages=(gcc libc6-dev)
 runtime_packages=(crun conmon netavark aardvark-dns iptables catatonit mmdebstrap ca-certificates libzstd1 libisal2 uidmap passt)
 test_packages=(slirp4netns busybox-static containerd curl docker-registry iproute2 strace e2fsprogs podman skopeo buildah umoci docker.io zstd xz-utils attr libarchive-tools util-linux bsdutils faketime python3-minimal libpython3-stdlib)
 
