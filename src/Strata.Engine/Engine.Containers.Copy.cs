@@ -97,6 +97,16 @@ public sealed partial class Engine
         if (Containers.GetState(record).Status == ContainerStatus.Running && Containers.ReadStart(record.Id) is { } start)
         {
             using RootedDirectory root = ExecRunner.OpenRoot(start, record);
+            if (writes && root.Owners is { } owners)
+            {
+                // What is made there belongs to the container's root, whom its file system knows; ours it does not.
+                Mounts.RunInPrivateNamespace(() =>
+                {
+                    Host.SetFileOwnerOfThread(owners.Outside, owners.Outside);
+                    return action(root);
+                });
+                return;
+            }
             action(root);
             return;
         }

@@ -98,6 +98,28 @@ public static unsafe class Host
         return true;
     }
 
+    /// <summary>
+    /// What the calling thread makes from now on belongs to this user and group (setfsuid(2)), and it may do all that it might before (SECBIT_NO_SETUID_FIXUP of
+    /// capabilities(7)). The thread must be one of its own that is never reused.
+    /// </summary>
+    /// <exception cref="LinuxException">EPERM: the thread may not give away files.</exception>
+    public static void SetFileOwnerOfThread(uint uid, uint gid)
+    {
+        const int PR_GET_SECUREBITS = 27, PR_SET_SECUREBITS = 28, SECBIT_NO_SETUID_FIXUP = 1 << 2;
+        int bits = Native.prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+        if (bits < 0 || Native.prctl(PR_SET_SECUREBITS, (nuint)(bits | SECBIT_NO_SETUID_FIXUP), 0, 0, 0) != 0)
+        {
+            throw Native.Failure("prctl", "(securebits)");
+        }
+        // Both return what was there before, whether they did it or not: asked for no id at all, they tell.
+        _ = Native.setfsuid(uid);
+        _ = Native.setfsgid(gid);
+        if (Native.setfsuid(uint.MaxValue) != uid || Native.setfsgid(uint.MaxValue) != gid)
+        {
+            throw new LinuxException("setfsuid", "(thread)", Errno.EPERM);
+        }
+    }
+
     private static string UtsField(int index)
     {
         byte* names = stackalloc byte[UtsFieldBytes * 6];

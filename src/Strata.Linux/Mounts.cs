@@ -228,8 +228,58 @@ public static unsafe partial class Mounts
         return string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{mount.Fd()}");
     }
 
+    // overlayfs is no file system whose owners can be mapped (FS_ALLOW_IDMAP), but what it lies on is: each directory is shown to it a second time, mapped. Who mounts it
+    // must be known in the map himself, for what it makes in its work directory is his (Host.SetFileOwnerOfThread).
+    private static void MountOnMapped(MountSpec mount, IdMapping owners)
+    {
+        const string Lower = "lowerdir+=", Upper = "upperdir=", Work = "workdir=";
+        var places = new Dictionary<string, string>();
+        try
+        {
+            MountNew(mount with { Owners = null, Options = [.. mount.Options.Select(Show)] });
+        }
+        finally
+        {
+            foreach (string place in places.Values)
+            {
+                Unmount(place, detach: true); // the overlay has clones of its own
+            }
+        }
+
+        string Show(string option)
+        {
+            foreach (string key in (ReadOnlySpan<string>)[Lower, Upper, Work])
+            {
+                if (option.StartsWith(key, StringComparison.Ordinal))
+                {
+                    // The upper and the work directory have to be in one mount: that of the directory above both.
+                    string path = option[key.Length..], shown = key == Lower ? path : Path.GetDirectoryName(path)!;
+                    return key + Place(shown) + path[shown.Length..];
+                }
+            }
+            return option;
+        }
+
+        string Place(string directory)
+        {
+            if (!places.TryGetValue(directory, out string? place))
+            {
+                place = Path.Combine(owners.Folder, places.Count.ToString(CultureInfo.InvariantCulture));
+                Directory.CreateDirectory(place);
+                Bind(new MountSpec("", directory, place, [], MountFlags.Bind) { Owners = owners });
+                places.Add(directory, place);
+            }
+            return place;
+        }
+    }
+
     private static void MountNew(MountSpec mount)
     {
+        if (mount.Owners is { } owners)
+        {
+            MountOnMapped(mount, owners);
+            return;
+        }
         if (TryMake(mount) is { } made)
         {
             using (made)
@@ -309,9 +359,9 @@ public static unsafe partial class Mounts
     {
         bool recursive = mount.Flags.HasFlag(MountFlags.Recursive);
         using SafeFileHandle tree = Clone(mount.Source, recursive, mount.Target);
-        if (Attributes(mount.Flags) is not 0 and ulong attributes)
+        if ((Attributes(mount.Flags) is var attributes && attributes != 0) || mount.Owners is not null)
         {
-            SetAttributes(tree, attributes, recursive, mount.Target);
+            SetAttributes(tree, attributes, recursive, mount.Target, mount.Owners?.UserNamespace);
         }
         Move(tree, mount.Target);
     }
@@ -325,9 +375,11 @@ public static unsafe partial class Mounts
         }
     }
 
-    private static void SetAttributes(SafeFileHandle tree, ulong attributes, bool recursive, string target)
+    private static void SetAttributes(SafeFileHandle tree, ulong attributes, bool recursive, string target, SafeFileHandle? owners)
     {
-        ulong* request = stackalloc ulong[4] { attributes, 0, 0, 0 }; // struct mount_attr: set, clear, propagation, user namespace
+        const ulong MOUNT_ATTR_IDMAP = 0x100000;
+        // struct mount_attr: set, clear, propagation, user namespace
+        ulong* request = stackalloc ulong[4] { attributes | (owners is null ? 0 : MOUNT_ATTR_IDMAP), 0, 0, owners is null ? 0 : (ulong)owners.Fd() };
         byte empty = 0;
         if (Native.syscall(Native.SYS_mount_setattr, tree.Fd(), (nint)(&empty), Native.AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), (nint)request, sizeof(ulong) * 4, 0) != 0)
         {
@@ -436,7 +488,14 @@ public sealed record MountSpec(string Type, string Source, string Target, IReadO
 {
     /// <summary>What has to be mounted for this mount to be made. Where others would see it, it is unmounted right after: what was made of it keeps it.</summary>
     public IReadOnlyList<MountSpec> Lowers { get; init; } = [];
+    /// <summary>How the owners of files are mapped: those of a bind, or of what an overlay lies on. Null: they are as on the disk.</summary>
+    public IdMapping? Owners { get; init; }
 }
+
+/// <summary>The owners that files are shown with, and set to, in a mount (mount_setattr(2), "ID-mapped mounts").</summary>
+/// <param name="UserNamespace">Its map is taken.</param>
+/// <param name="Folder">An empty directory, where what a mount lies on is shown mapped while it is made.</param>
+public sealed record IdMapping(SafeFileHandle UserNamespace, string Folder);
 
 /// <summary>A line of /proc/self/mountinfo.</summary>
 public sealed record MountEntry(int Id, string Target, string Type, string Source, string Options, string SuperOptions)

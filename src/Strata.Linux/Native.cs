@@ -228,6 +228,15 @@ internal static unsafe partial class Native
     [LibraryImport(Library)]
     internal static partial uint umask(uint mask);
 
+    [LibraryImport(Library)]
+    internal static partial uint setfsuid(uint uid);
+
+    [LibraryImport(Library)]
+    internal static partial uint setfsgid(uint gid);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int prctl(int option, nuint argument2, nuint argument3, nuint argument4, nuint argument5);
+
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int uname(byte* buffer);
 

@@ -23,13 +23,15 @@ public sealed unsafe class RootedDirectory : IDisposable
     private RootedDirectory(SafeFileHandle directory) => _directory = directory;
 
     /// <summary>Opens a directory whose own path is trusted.</summary>
-    public static RootedDirectory Open(string path)
+    /// <param name="path">The directory.</param>
+    /// <param name="owners"><see cref="Owners"/>.</param>
+    public static RootedDirectory Open(string path, IdRange? owners = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         fixed (byte* name = PathBytes.Of(path, "open"))
         {
             int fd = Native.openat(Native.AT_FDCWD, name, Native.O_RDONLY | Native.O_DIRECTORY | Native.O_CLOEXEC, 0);
-            return fd >= 0 ? new RootedDirectory(fd.ToHandle()) : throw Native.Failure("open", path);
+            return fd >= 0 ? new RootedDirectory(fd.ToHandle()) { Owners = owners } : throw Native.Failure("open", path);
         }
     }
 
@@ -39,8 +41,14 @@ public sealed unsafe class RootedDirectory : IDisposable
     /// <summary>Whoever uses this does so on a thread with a umask of 0 (<see cref="Host.TryClearUmaskOfThread"/>), so a new file's mode needs no call of its own.</summary>
     public bool ModesAreExact { get; set; }
 
+    /// <summary>
+    /// The ids of a user namespace that owners are told and set in, as its own processes do; null: those of this process. An owner that is none of them is 65534, as the
+    /// kernel tells it there (overflowuid).
+    /// </summary>
+    public IdRange? Owners { get; init; }
+
     /// <summary>Opens a directory below as a root of its own. Its last component may be a link inside.</summary>
-    public RootedDirectory OpenDirectory(string path) => new(Resolve(path, Native.O_RDONLY | Native.O_DIRECTORY, "open"));
+    public RootedDirectory OpenDirectory(string path) => new(Resolve(path, Native.O_RDONLY | Native.O_DIRECTORY, "open")) { Owners = Owners };
 
     /// <summary>
     /// Opens a regular file to read. <paramref name="follow"/>: whether the last component may be a symbolic link (resolved inside the root).
@@ -140,6 +148,10 @@ public sealed unsafe class RootedDirectory : IDisposable
 
     /// <summary>The status of what is there, not followed unless asked; null where nothing is (ENOENT, ENOTDIR).</summary>
     public FileStatus? TryGetStatus(string path, bool follow = false)
+        => TryGetOwnStatus(path, follow) is not { } status ? null
+            : Owners is { } owners ? status with { Uid = owners.ToInside(status.Uid), Gid = owners.ToInside(status.Gid) } : status;
+
+    private FileStatus? TryGetOwnStatus(string path, bool follow)
     {
         ArgumentNullException.ThrowIfNull(path);
         Native.Statx status;
@@ -225,7 +237,8 @@ public sealed unsafe class RootedDirectory : IDisposable
 
     /// <summary>Changes the owner, not followed.</summary>
     public void SetOwner(string path, uint uid, uint gid) => OnNode(path, "chown", (directory, name)
-        => Native.fchownat(directory, (byte*)name, uid, gid, Native.AT_SYMLINK_NOFOLLOW) == 0 ? 0 : throw UserNamespace.OwnerFailure(path, uid, gid));
+        => Native.fchownat(directory, (byte*)name, Owners?.ToOutside(uid) ?? uid, Owners?.ToOutside(gid) ?? gid, Native.AT_SYMLINK_NOFOLLOW) == 0 ? 0
+            : throw UserNamespace.OwnerFailure(path, uid, gid));
 
     /// <summary>Changes permission bits (07777). Not for symbolic links.</summary>
     public void SetMode(string path, int mode) => OnNode(path, "chmod", (directory, name) =>

@@ -8,6 +8,18 @@ public readonly record struct IdRange(uint Inside, uint Outside, uint Count)
     /// <summary>Whether an id inside is one of these.</summary>
     public bool Contains(uint id) => id >= Inside && id - Inside < Count;
 
+    /// <summary>What an id outside is inside; 65534 where it is none of these, as the kernel tells it there (overflowuid).</summary>
+    public uint ToInside(uint id)
+    {
+        const uint Overflow = 65534;
+        return id >= Outside && id - Outside < Count ? id - Outside + Inside : Overflow;
+    }
+
+    /// <summary>What an id inside is outside.</summary>
+    /// <exception cref="LinuxException">EOVERFLOW: it is none of these.</exception>
+    public uint ToOutside(uint id) => Contains(id) ? id - Inside + Outside
+        : throw new LinuxException("chown", id.ToString(CultureInfo.InvariantCulture), Errno.EOVERFLOW, $"the container has the ids {Inside} to {Inside + (Count - 1)}");
+
     /// <summary>As user_namespaces(7) writes a line of a map.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Inside} {Outside} {Count}");
 

@@ -62,7 +62,7 @@ internal static class ContainerShape
             ["IpcMode"] = isolation.IpcMode ?? "private",
             ["PidMode"] = isolation.PidMode ?? "",
             ["UTSMode"] = isolation.UtsMode ?? "",
-            ["UsernsMode"] = "",
+            ["UsernsMode"] = isolation.UserMode ?? "",
             ["Privileged"] = isolation.Privileged,
             ["ReadonlyRootfs"] = isolation.ReadOnlyRoot,
             ["SecurityOpt"] = SecurityOptions(isolation),

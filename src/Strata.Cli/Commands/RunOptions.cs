@@ -53,10 +53,6 @@ internal sealed class RunOptions
     /// <summary>What was said of these, over what is there.</summary>
     internal ContainerOptions Apply(ParseResult parsed, ContainerOptions options)
     {
-        if (parsed.GetValue(_userns) is not (null or "host" or "") and { } userns)
-        {
-            throw new StrataException(ErrorKind.Unsupported, $"--userns {userns}: containers share the host's users: there is host only");
-        }
         string[] labelFiles = parsed.GetValue(_labelFile);
         ContainerOptions applied = options with { Life = ReadLife(parsed), Health = ReadHealth(parsed), Isolation = ReadIsolation(parsed, options.Isolation) };
         if (applied is { Remove: true, Life.Restart.Kind: not RestartKind.No })
@@ -88,6 +84,9 @@ internal sealed class RunOptions
         return annotations.Length == 0 ? life : life with { Annotations = ImmutableSortedDictionary.CreateRange(StringComparer.Ordinal, Options.Pairs(annotations)) };
     }
 
+    private static string? ReadUsers(string mode) => mode is "" or "host" ? null : mode == "auto" ? mode
+        : throw new StrataException(ErrorKind.Unsupported, $"--userns {mode}: there are host (the host's users) and auto (users of its own, who are nobody on the host)");
+
     private static long ReadStorage(string text) => text.StartsWith("size=", StringComparison.Ordinal) ? RunCommand.ParseBytes(text["size=".Length..], "--storage-opt size")
         : throw new StrataException(ErrorKind.Unsupported, $"--storage-opt {text}: there is size=BYTES only") { Hint = "write it like --storage-opt size=10g" };
 
@@ -108,6 +107,7 @@ internal sealed class RunOptions
             CgroupParent = parsed.GetValue(_cgroupParent) is { } parent ? ReadCgroup(parent) : null,
             PidMode = parsed.GetValue(_pid) is { } pid ? NamespaceMode("--pid", pid) : null,
             IpcMode = parsed.GetValue(_ipc) is { } ipc ? NamespaceMode("--ipc", ipc) : null,
+            UserMode = parsed.GetValue(_userns) is { } users ? ReadUsers(users) : null,
             UtsMode = parsed.GetValue(_uts) is { } uts ? NamespaceMode("--uts", uts) : null,
             CgroupMode = parsed.GetValue(_cgroupns) is { } cgroup ? NamespaceMode("--cgroupns", cgroup) : null,
         };

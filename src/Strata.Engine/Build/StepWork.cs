@@ -57,7 +57,7 @@ internal static class StepWork
         {
             Mounts.RunInPrivateNamespace(() =>
             {
-                Bundle.MountAt(environment.Snapshots, snapshot, place);
+                Bundle.MountAt(environment.Snapshots, snapshot, place, isKept: false);
                 using RootedDirectory root = RootedDirectory.Open(place);
                 action(root);
                 return true;

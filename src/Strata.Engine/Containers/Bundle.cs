@@ -11,25 +11,36 @@ namespace Strata.Containers;
 internal static class Bundle
 {
     /// <summary>Mounts the snapshot, and shows the runtime a cgroup tree that it can work with. Returns the root's path.</summary>
-    public static string Mount(ISnapshotter snapshots, Snapshot snapshot, string bundle)
+    public static string Mount(ISnapshotter snapshots, Snapshot snapshot, string bundle, bool isKept, IdMapping? owners = null)
     {
         string root = Path.Combine(bundle, "rootfs");
-        MountAt(snapshots, snapshot, root);
+        MountAt(snapshots, snapshot, root, isKept, owners);
         HostCgroups.HideHybrid();
         return root;
     }
 
     /// <summary>Mounts a snapshot.</summary>
-    public static void MountAt(ISnapshotter snapshots, Snapshot snapshot, string target)
+    /// <param name="snapshots">Whose it is.</param>
+    /// <param name="snapshot">The snapshot.</param>
+    /// <param name="target">Where.</param>
+    /// <param name="isKept">
+    /// Whether what is written there may be asked for after a power cut. Where not, nobody waits for the disk: no fsync of a program that runs there, and none of the kernel's
+    /// own when a file is copied up (overlayfs' volatile).
+    /// </param>
+    /// <param name="owners">How the owners of its files are mapped; null: not at all.</param>
+    public static void MountAt(ISnapshotter snapshots, Snapshot snapshot, string target, bool isKept = true, IdMapping? owners = null)
     {
         const int MaxTries = 3;
         for (int tries = 1; ; tries++)
         {
+            IReadOnlyList<MountSpec> mounts = snapshots.GetMounts(snapshot, target);
             try
             {
-                foreach (MountSpec mount in snapshots.GetMounts(snapshot, target))
+                foreach (MountSpec mount in mounts)
                 {
-                    Mounts.Mount(mount);
+                    // Where the work directory is in a file system that comes with the mount (a limit), the mark could not be taken away again: there it waits as ever.
+                    bool isVolatile = !isKept && TryGetWork(mount) is { } work && Directory.Exists(work);
+                    Mounts.Mount(isVolatile || owners is not null ? mount with { Owners = owners, Options = isVolatile ? [.. mount.Options, "volatile"] : mount.Options } : mount);
                 }
                 return;
             }
@@ -37,7 +48,39 @@ internal static class Bundle
             {
                 // A layer's files were exchanged for others between the look and the mount (ErofsDedupe): those have other names.
             }
+            catch (LinuxException e) when (tries < MaxTries && e.Errno is Errno.EINVAL && TryForgetVolatile(mounts))
+            {
+                // It was mounted so before, and what was written then is whole unless the power was cut: it was nothing to be kept.
+            }
         }
+    }
+
+    private static string? TryGetWork(MountSpec mount)
+    {
+        const string Key = "workdir=";
+        foreach (string option in mount.Options)
+        {
+            if (option.StartsWith(Key, StringComparison.Ordinal))
+            {
+                return option[Key.Length..];
+            }
+        }
+        return null;
+    }
+
+    // overlayfs leaves this mark, and refuses to mount over it (Documentation/filesystems/overlayfs.rst, "Volatile mount").
+    private static bool TryForgetVolatile(IReadOnlyList<MountSpec> mounts)
+    {
+        bool found = false;
+        foreach (MountSpec mount in mounts)
+        {
+            if (TryGetWork(mount) is { } work && Path.Combine(work, "work", "incompat") is var mark && Directory.Exists(mark))
+            {
+                FileSystems.RemoveTree(mark);
+                found = true;
+            }
+        }
+        return found;
     }
 
     /// <summary>

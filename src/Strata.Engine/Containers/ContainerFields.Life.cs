@@ -55,6 +55,7 @@ internal static partial class ContainerFields
         IpcMode = o.MaybeString("ipcMode"),
         UtsMode = o.MaybeString("utsMode"),
         CgroupMode = o.MaybeString("cgroupMode"),
+        UserMode = o.MaybeString("userMode"),
         Sysctls = o.MaybeMap("sysctls") ?? ImmutableSortedDictionary<string, string>.Empty,
         SeccompProfile = o.MaybeString("seccompProfile"),
         Devices = o.Has("devices") ? ReadDevices(o) : [],
@@ -82,6 +83,7 @@ internal static partial class ContainerFields
         writer.Field("ipcMode", isolation.IpcMode);
         writer.Field("utsMode", isolation.UtsMode);
         writer.Field("cgroupMode", isolation.CgroupMode);
+        writer.Field("userMode", isolation.UserMode);
         writer.Field("seccompProfile", isolation.SeccompProfile);
         if (!isolation.Sysctls.IsEmpty)
         {

@@ -7,6 +7,8 @@ namespace Strata.Containers;
 internal static class ContainerMounts
 {
     private static readonly string[] s_propagation = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+    /// <summary>The option of a bind whose owners are mapped to the container's users, as crun and podman write it.</summary>
+    internal const string Mapped = "idmap";
     private static readonly string[] s_flags = ["exec", "noexec", "suid", "nosuid", "dev", "nodev"];
 
     /// <summary><c>SOURCE:TARGET[:OPTIONS]</c>; <c>TARGET</c> alone is an anonymous volume. A source with a slash or a dot in front is a path, else a volume's name.</summary>
@@ -26,7 +28,7 @@ internal static class ContainerMounts
         bool copyUp = !options.Remove("nocopy");
         // Labels for SELinux, which no Debian kernel enforces by default; podman's U would change owners on the host.
         options.RemoveAll(o => o is "z" or "Z" or "rw");
-        if (options.Find(o => o is not ("ro" or "rbind" or "bind") && !s_propagation.Contains(o) && !s_flags.Contains(o)) is { } unknown)
+        if (options.Find(o => o is not ("ro" or "rbind" or "bind" or Mapped) && !s_propagation.Contains(o) && !s_flags.Contains(o)) is { } unknown)
         {
             throw Bad(text, $"no such option: {unknown}");
         }
@@ -72,11 +74,15 @@ internal static class ContainerMounts
     }
 
     /// <summary>A mount as the runtime takes it.</summary>
-    public static SpecMount ToSpec(ContainerMount mount, Volumes volumes) => mount.Kind switch
+    /// <param name="mount">The mount.</param>
+    /// <param name="volumes">The volumes of the store.</param>
+    /// <param name="hasUsers">Whether the container has users of its own: volumes are mapped then, as they would be without, and of the host's directories those that ask for it.</param>
+    public static SpecMount ToSpec(ContainerMount mount, Volumes volumes, bool hasUsers) => mount.Kind switch
     {
         ContainerMountKind.Tmpfs => new SpecMount(mount.Target, "tmpfs", "tmpfs", mount.Options),
-        ContainerMountKind.Bind => new SpecMount(mount.Target, "bind", mount.Source, ["rbind", .. Propagation(mount.Options)]),
-        ContainerMountKind.Volume => volumes.ToSpec(mount.Source, mount.Target, mount.Options) ?? new SpecMount(mount.Target, "bind", volumes.PathOf(mount.Source), ["rbind", .. Propagation(mount.Options)]),
+        ContainerMountKind.Bind => new SpecMount(mount.Target, "bind", mount.Source, ["rbind", .. Propagation(hasUsers ? mount.Options : mount.Options.Remove(Mapped))]),
+        ContainerMountKind.Volume => volumes.ToSpec(mount.Source, mount.Target, mount.Options)
+            ?? new SpecMount(mount.Target, "bind", volumes.PathOf(mount.Source), ["rbind", .. hasUsers ? (string[])[Mapped] : [], .. Propagation(mount.Options.Remove(Mapped))]),
         _ => throw new System.Diagnostics.UnreachableException(mount.Kind.ToString()),
     };
 
@@ -104,6 +110,9 @@ internal static class ContainerMounts
         }
         return shared;
     }
+
+    /// <summary>Whether what is mounted in it later goes in or out.</summary>
+    internal static bool IsPassedOn(ImmutableArray<string> options) => options.Any(o => o is "shared" or "rshared" or "slave" or "rslave");
 
     private static ImmutableArray<string> Propagation(ImmutableArray<string> options)
         => options.Any(s_propagation.Contains) ? options : options.Add("rprivate");

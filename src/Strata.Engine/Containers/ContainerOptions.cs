@@ -85,7 +85,7 @@ internal static class ContainerPlan
             StopSignal = Signals.Parse(options.StopSignal ?? config.StopSignal ?? "SIGTERM"),
             Mounts = Mounts(options, config),
             Config = Merge(options, config),
-            Isolation = UserNamespace.Current is null ? options.Isolation : UserLimits.Check(options.Isolation),
+            Isolation = ContainerUsers.Check(UserNamespace.Current is null ? options.Isolation : UserLimits.Check(options.Isolation)),
             Networking = NetworkPlan.Resolve(options, config),
             Life = options.Life,
         };

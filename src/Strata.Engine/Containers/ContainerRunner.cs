@@ -27,12 +27,13 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         IReadOnlyList<string>? atEnd = exitCommand is not null && (streams is null || record.Life.Restart.Kind != RestartKind.No) ? [.. exitCommand, record.Id] : null;
         store.ForgetRun(record.Id);
         string bundle = runtime.Layout.CreateBundle(record.Id);
-        using StartingNetwork network = await networks.BeginAsync(record, cancellationToken).ConfigureAwait(false);
+        using ContainerUsers? users = record.Isolation.UserMode is null ? null : await ContainerUsers.MakeAsync(bundle, cancellationToken).ConfigureAwait(false);
+        using StartingNetwork network = await networks.BeginAsync(record, users, cancellationToken).ConfigureAwait(false);
         ConmonProcess? monitor = null;
         AttachedStreams? attached = null;
         try
         {
-            monitor = Mounts.RunInPrivateNamespace(shared, () => StartMonitor(record, snapshot, bundle, streams, network, atEnd));
+            monitor = Mounts.RunInPrivateNamespace(shared, () => StartMonitor(record, snapshot, bundle, streams, network, users, atEnd));
             int pid = monitor.ReadCreated(record.Arguments[0], cancellationToken);
             await network.Ready.ConfigureAwait(false);
             if (streams is not null)
@@ -60,6 +61,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         await runtime.DeleteAsync(id, cancellationToken).ConfigureAwait(false);
         await networks.DownAsync(id, cancellationToken).ConfigureAwait(false);
         FileSystems.RemoveTree(runtime.Layout.Bundle(id));
+        ContainerUsers.Release(runtime.Layout.Bundle(id));
         runtime.Layout.RemoveExecs(id);
     }
 
@@ -76,11 +78,12 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         }
         await networks.DownAsync(record.Id, CancellationToken.None).ConfigureAwait(false);
         FileSystems.RemoveTree(runtime.Layout.Bundle(record.Id));
+        ContainerUsers.Release(runtime.Layout.Bundle(record.Id));
         store.ForgetRun(record.Id);
     }
 
     // The monitor is started first: it loads its libraries on one processor while its container's files are mounted and written down by the other.
-    private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams, StartingNetwork network, IReadOnlyList<string>? atEnd)
+    private ConmonProcess StartMonitor(ContainerRecord record, ActiveSnapshot snapshot, string bundle, ContainerStreams? streams, StartingNetwork network, ContainerUsers? users, IReadOnlyList<string>? atEnd)
     {
         ConmonProcess monitor = conmon.Start(runtime, new ConmonStart(record.Id, bundle, store.DirectoryOf(record.Id))
         {
@@ -93,7 +96,7 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         });
         try
         {
-            MakeBundle(record, snapshot, bundle, streams?.TerminalSize, network);
+            MakeBundle(record, snapshot, bundle, streams?.TerminalSize, network, users);
             monitor.Go();
             return monitor;
         }
@@ -106,17 +109,17 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         }
     }
 
-    private void MakeBundle(ContainerRecord record, ActiveSnapshot snapshot, string bundle, (int Rows, int Columns)? terminalSize, StartingNetwork network)
+    private void MakeBundle(ContainerRecord record, ActiveSnapshot snapshot, string bundle, (int Rows, int Columns)? terminalSize, StartingNetwork network, ContainerUsers? users)
     {
-        string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
-        using RootedDirectory root = RootedDirectory.Open(rootPath);
+        string rootPath = ContainerUsers.Own(users, () => Bundle.Mount(snapshots, snapshot, bundle, isKept: !record.Remove, users?.Mapping));
+        using RootedDirectory root = RootedDirectory.Open(rootPath, users?.Range);
         Bundle.CheckMountPoints(root);
         ResolvedUser user = UserLookup.Resolve(record.User, root);
         if (!record.Life.Groups.IsEmpty)
         {
             user = UserLookup.AddGroups(user, record.Life.Groups, root);
         }
-        string workingDirectory = Bundle.PrepareWorkingDirectory(root, rootPath, record.WorkingDirectory);
+        string workingDirectory = ContainerUsers.Own(users, () => Bundle.PrepareWorkingDirectory(root, rootPath, record.WorkingDirectory));
         foreach (ContainerMount mount in record.Mounts)
         {
             if (mount.Kind == ContainerMountKind.Volume)
@@ -129,15 +132,16 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
             }
         }
         ImmutableArray<string> arguments = record.Life.Init ? InitProcess.Wrap(record.Arguments) : record.Arguments;
-        ImmutableArray<SpecMount> files = network.FilesOf is { } other ? ContainerFiles.Share(bundle, record.Hostname, runtime.Layout.Bundle(other)) : ContainerFiles.Write(bundle, record.Hostname, network.Hosts, network.Resolv);
-        ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes)), .. record.Life.Init ? InitProcess.Mounts() : []];
+        ImmutableArray<SpecMount> files = network.FilesOf is { } other ? ContainerFiles.Share(bundle, record.Hostname, runtime.Layout.Bundle(other))
+            : ContainerUsers.Own(users, () => ContainerFiles.Write(bundle, record.Hostname, network.Hosts, network.Resolv));
+        ImmutableArray<SpecMount> mounts = [.. files, .. record.Mounts.Select(m => ContainerMounts.ToSpec(m, volumes, users is not null)), .. record.Life.Init ? InitProcess.Mounts() : []];
         var process = new ProcessSpec(arguments, ContainerPlan.Merge(["HOME=" + user.Home, .. record.Environment]), workingDirectory, user)
         {
             Terminal = record.Terminal,
             TerminalSize = terminalSize,
         };
-        IsolationOptions isolation = (JoinsOthers(record.Isolation) ? NamespacePaths.Resolve(record.Isolation, store) : record.Isolation) with { NetworkPath = network.NamespacePath };
-        RuntimeSpecDocument spec = RuntimeSpec.Create(rootPath, record.Hostname, process, isolation, mounts, record.Cgroup, HostCgroups.Read());
+        IsolationOptions isolation = (JoinsOthers(record.Isolation) ? NamespacePaths.Resolve(record.Isolation, store) : record.Isolation) with { NetworkPath = network.NamespacePath, Users = users };
+        RuntimeSpecDocument spec = RuntimeSpec.Create(users?.ShowRoot(rootPath) ?? rootPath, record.Hostname, process, isolation, users?.Show(mounts) ?? mounts, record.Cgroup, HostCgroups.Read());
         Bundle.WriteSpec(bundle, record.Life.Annotations.IsEmpty ? spec : spec with { Annotations = record.Life.Annotations.SetItems(spec.Annotations ?? record.Life.Annotations) });
     }
 }

@@ -124,7 +124,7 @@ internal sealed class ExecRunner(OciRuntime runtime, Conmon conmon, TimeProvider
     {
         try
         {
-            RootedDirectory root = RootedDirectory.Open(string.Create(CultureInfo.InvariantCulture, $"/proc/{start.Pid}/root"));
+            RootedDirectory root = RootedDirectory.Open(string.Create(CultureInfo.InvariantCulture, $"/proc/{start.Pid}/root"), ContainerUsers.TryReadRange(start.Pid, record));
             if (LiveProcess.IsSame(start.Pid, start.PidStarted)) // asked after it was opened: it is that process's root
             {
                 return root;

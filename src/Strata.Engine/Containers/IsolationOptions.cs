@@ -35,6 +35,10 @@ public sealed partial record IsolationOptions
     public string? UtsMode { get; init; }
     /// <summary><c>host</c>, or null: its own.</summary>
     public string? CgroupMode { get; init; }
+    /// <summary><see cref="ContainerUsers.Auto"/>, or null: the host's users.</summary>
+    public string? UserMode { get; init; }
+    /// <summary>Where the runtime finds the user namespace, at this start; null: it is ours.</summary>
+    internal ContainerUsers? Users { get; init; }
     /// <summary>Devices of the host.</summary>
     public ImmutableArray<ContainerDevice> Devices { get; init; } = [];
     /// <summary>Kernel parameters of its namespaces.</summary>

@@ -193,6 +193,10 @@ public static class RuntimeSpec
         Add(result, "ipc", isolation.IpcMode);
         Add(result, "uts", isolation.UtsMode);
         Add(result, "cgroup", isolation.CgroupMode);
+        if (isolation.Users is { } users)
+        {
+            result.Add(new("user") { Path = users.Path });
+        }
         if (isolation.Network != NetworkMode.Host)
         {
             result.Add(new("network") { Path = isolation.NetworkPath });
@@ -250,7 +254,7 @@ public static class RuntimeSpec
             new("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", string.Create(System.Globalization.CultureInfo.InvariantCulture, $"size={isolation.SharedMemoryBytes}")]),
             new("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
             // Who has the host's network without being its root may not mount sysfs, which shows that network: the host's mount is shown in its place.
-            host.IsRootless && isolation.Network == NetworkMode.Host ? new("/sys", "none", "/sys", ["rbind", "nosuid", "noexec", "nodev", "ro"]) : new("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", readOnly]),
+            (host.IsRootless || isolation.Users is not null) && isolation.Network == NetworkMode.Host ? new("/sys", "none", "/sys", ["rbind", "nosuid", "noexec", "nodev", "ro"]) : new("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", readOnly]),
             .. host.IsRootless ? (SpecMount[])[] : [new("/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", readOnly])],
         ];
         List<SpecMount> mounts = [.. standard];

@@ -86,7 +86,7 @@ public sealed class StepRunner(ISnapshotter snapshots, OciRuntime runtime)
 
     private ChildProcess Start(string id, string bundle, ActiveSnapshot snapshot, StepProcess process, SafeFileHandle output, SafeFileHandle error)
     {
-        string rootPath = Bundle.Mount(snapshots, snapshot, bundle);
+        string rootPath = Bundle.Mount(snapshots, snapshot, bundle, isKept: false); // the layer that is made of it is synced by itself
         using (RootedDirectory root = RootedDirectory.Open(rootPath))
         {
             Bundle.CheckMountPoints(root);

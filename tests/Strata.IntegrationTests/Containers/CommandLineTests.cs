@@ -8,7 +8,7 @@ namespace Strata.IntegrationTests.Containers;
 /// <summary>The program itself, as a person runs it.</summary>
 public sealed class CommandLineTests(ContainerStoreFixture store) : IClassFixture<ContainerStoreFixture>
 {
-    private static readonly string s_program = Path.Combine(AppContext.BaseDirectory, "strata");
+    private static readonly string s_program = StrataBinary.Path;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

@@ -259,6 +259,25 @@ public sealed class LifecycleTests(ContainerStoreFixture store) : IClassFixture<
     }
 
     [Fact]
+    public async Task Nobody_waits_for_the_disk_for_what_is_removed_at_the_end()
+    {
+        const string Root = "grep ' / overlay ' /proc/mounts | grep -c volatile";
+        Assert.Equal("1\n", (await store.ShellAsync(Root)).Output);
+        Assert.Equal("0\n", (await store.ShellAsync(Root, o => o with { Name = "kept", Remove = false })).Output);
+        await store.Engine.RemoveContainerAsync("kept", cancellationToken: Cancel);
+        // One that could not be started is still there, and so is the kernel's mark: it is mounted again, by cp and by the next start.
+        await store.Engine.CreateContainerAsync(Sleeper("again") with { Remove = true, Command = ["/tmp/program"] }, Cancel);
+        await Assert.ThrowsAsync<ContainerStartException>(async () => await store.Engine.StartContainerAsync("again", Cancel));
+        string program = Path.Combine(store.Folder, "program");
+        await File.WriteAllTextAsync(program, "#!/bin/sh\nexec sleep 1000\n", Cancel);
+        File.SetUnixFileMode(program, (UnixFileMode)0b111_101_101);
+        await store.Engine.CopyIntoContainerAsync(program, "again", "/tmp", cancellationToken: Cancel);
+        await store.Engine.StartContainerAsync("again", Cancel);
+        Assert.Equal(ContainerStatus.Running, State("again").Status);
+        await store.Engine.RemoveContainerAsync("again", force: true, cancellationToken: Cancel);
+    }
+
+    [Fact]
     public async Task Twenty_at_once_all_run()
     {
         (int Code, string Output, string Error)[] results = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => store.ShellAsync($"echo {i}")));

@@ -26,7 +26,7 @@ public sealed class NetworkServicesTests(NetworkFixture net) : IClassFixture<Net
         }
         ChildResult made = await ChildProcess.RunAsync(new ChildStart
         {
-            Program = Path.Combine(AppContext.BaseDirectory, "strata"),
+            Program = StrataBinary.Path,
             Arguments = ["--root", Path.Combine(net.Folder, "store"), "bootstrap", "debian:bookworm", "-t", "services", "--include", "postgresql-15"],
             Environment = [.. ((string[])["PATH", "HOME", "DOTNET_ROOT"]).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}").Where(e => !e.EndsWith('='))],
         }, cancellationToken: Cancel);

@@ -267,7 +267,7 @@ public sealed class NetworkTests(NetworkFixture net) : IClassFixture<NetworkFixt
     {
         ChildResult result = await ChildProcess.RunAsync(new ChildStart
         {
-            Program = Path.Combine(AppContext.BaseDirectory, "strata"),
+            Program = StrataBinary.Path,
             Arguments = ["--root", Path.Combine(net.Folder, "store"), .. arguments],
             Environment = [.. ((string[])["PATH", "HOME", "DOTNET_ROOT"]).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}").Where(e => !e.EndsWith('='))],
         }, cancellationToken: Cancel);

@@ -6,7 +6,7 @@ namespace Strata.IntegrationTests.Containers;
 /// <summary>What long work shows: on a real terminal (script(1) makes one), and elsewhere.</summary>
 public sealed class ProgressTests(ContainerStoreFixture store) : IClassFixture<ContainerStoreFixture>
 {
-    private static readonly string s_program = Path.Combine(AppContext.BaseDirectory, "strata");
+    private static readonly string s_program = StrataBinary.Path;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

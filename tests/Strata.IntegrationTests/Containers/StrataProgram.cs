@@ -7,7 +7,7 @@ namespace Strata.IntegrationTests.Containers;
 internal sealed class StrataProgram(ContainerStoreFixture store)
 {
     /// <summary>Where it is.</summary>
-    internal static readonly string Path = System.IO.Path.Combine(AppContext.BaseDirectory, "strata");
+    internal static readonly string Path = StrataBinary.Path;
 
     /// <summary>How it is started with some words.</summary>
     internal ChildStart Start(params string[] words) => new()

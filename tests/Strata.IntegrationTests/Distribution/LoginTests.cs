@@ -16,7 +16,7 @@ public sealed class LoginTests : IAsyncLifetime
 {
     private const string DockerRegistry = "/usr/bin/docker-registry", Htpasswd = "/usr/bin/htpasswd", OpenSsl = "/usr/bin/openssl", Podman = "/usr/bin/podman";
 
-    private static readonly string s_program = Path.Combine(AppContext.BaseDirectory, "strata");
+    private static readonly string s_program = StrataBinary.Path;
 
     private readonly string _temp = Directory.CreateTempSubdirectory("strata-login-").FullName;
     private readonly List<ChildProcess> _registries = [];

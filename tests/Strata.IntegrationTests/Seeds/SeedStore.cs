@@ -62,7 +62,7 @@ public sealed class SeedStore : IDisposable
     internal string Root { get; }
 
     /// <summary>The executable.</summary>
-    internal static string Binary { get; } = FindBinary();
+    internal static string Binary { get; } = StrataBinary.Path;
 
     /// <summary>A Debian base, made once: <c>debian:bookworm</c>.</summary>
     internal string Debian => _debian.Value;
@@ -170,16 +170,5 @@ public sealed class SeedStore : IDisposable
     {
         Run("bootstrap", "debian:bookworm", "--quiet").Ok();
         return "debian:bookworm";
-    }
-
-    private static string FindBinary()
-    {
-        if (Environment.GetEnvironmentVariable("STRATA_BIN") is { Length: > 0 } named)
-        {
-            return named;
-        }
-        string here = AppContext.BaseDirectory.TrimEnd('/');
-        string configuration = Path.GetFileName(here);
-        return Path.GetFullPath(Path.Combine(here, "..", "..", "Strata.Cli", configuration, "strata"));
     }
 }

@@ -33,7 +33,7 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
     /// Begins to make a container's net: when this returns its addresses and files are known and its namespace is there; the rest is done when
     /// <see cref="StartingNetwork.Ready"/> is.
     /// </summary>
-    internal async ValueTask<StartingNetwork> BeginAsync(ContainerRecord record, CancellationToken cancellationToken)
+    internal async ValueTask<StartingNetwork> BeginAsync(ContainerRecord record, ContainerUsers? users, CancellationToken cancellationToken)
     {
         string hostResolv = ReadHostResolv();
         switch (record.Isolation.Network)
@@ -56,8 +56,8 @@ internal sealed class ContainerNetworks(StoreLayout layout, ContainerStore conta
         try
         {
             WriteState(record.Id, new ContainerNetworkState { Endpoints = [.. places.Select(p => p.Endpoint)], Ports = ports?.Ports ?? [] }, durable: false);
-            SafeFileHandle? quick = TryJoinBridge(places, ports is not null);
-            SafeFileHandle netNamespace = quick ?? NetworkNamespace.Create();
+            SafeFileHandle? quick = users is null ? TryJoinBridge(places, ports is not null) : null;
+            SafeFileHandle netNamespace = quick ?? users?.OpenNetwork() ?? NetworkNamespace.Create();
             var own = new List<IPAddress>();
             foreach ((NetworkEndpoint endpoint, _) in places)
             {
