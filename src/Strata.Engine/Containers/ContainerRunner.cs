@@ -27,12 +27,14 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         IReadOnlyList<string>? atEnd = exitCommand is not null && (streams is null || record.Life.Restart.Kind != RestartKind.No) ? [.. exitCommand, record.Id] : null;
         store.ForgetRun(record.Id);
         string bundle = runtime.Layout.CreateBundle(record.Id);
-        using ContainerUsers? users = record.Isolation.UserMode is null ? null : await ContainerUsers.MakeAsync(bundle, cancellationToken).ConfigureAwait(false);
-        using StartingNetwork network = await networks.BeginAsync(record, users, cancellationToken).ConfigureAwait(false);
+        ContainerUsers? users = null;
+        StartingNetwork? network = null;
         ConmonProcess? monitor = null;
         AttachedStreams? attached = null;
         try
         {
+            users = record.Isolation.UserMode is null ? null : await ContainerUsers.MakeAsync(bundle, cancellationToken).ConfigureAwait(false);
+            network = await networks.BeginAsync(record, users, cancellationToken).ConfigureAwait(false);
             monitor = Mounts.RunInPrivateNamespace(shared, () => StartMonitor(record, snapshot, bundle, streams, network, users, atEnd));
             int pid = monitor.ReadCreated(record.Arguments[0], cancellationToken);
             await network.Ready.ConfigureAwait(false);
@@ -49,9 +51,17 @@ internal sealed class ContainerRunner(ISnapshotter snapshots, OciRuntime runtime
         catch
         {
             attached?.Dispose();
-            await network.SettleAsync().ConfigureAwait(false);
+            if (network is not null)
+            {
+                await network.SettleAsync().ConfigureAwait(false);
+            }
             await AbandonAsync(record, monitor).ConfigureAwait(false);
             throw;
+        }
+        finally
+        {
+            network?.Dispose();
+            users?.Dispose();
         }
     }
 

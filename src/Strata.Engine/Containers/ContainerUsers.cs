@@ -37,7 +37,7 @@ internal sealed class ContainerUsers : IDisposable
     private ContainerUsers(ChildProcess holder, SafeFileHandle lifeline, SafeFileHandle userNamespace, string place, IdRange range)
     {
         (_holder, _lifeline, _place, Range) = (holder, lifeline, place, range);
-        Mapping = new IdMapping(userNamespace, System.IO.Path.Combine(place, "lower"));
+        Mapping = new IdMapping(userNamespace, Path.Combine(place, "lower"));
     }
 
     /// <summary>Its ids, and which they are on the host.</summary>
@@ -47,7 +47,7 @@ internal sealed class ContainerUsers : IDisposable
     internal IdMapping Mapping { get; }
 
     /// <summary>Where another program finds the namespace, as long as this is not disposed of.</summary>
-    internal string Path => string.Create(CultureInfo.InvariantCulture, $"/proc/{_holder.Id}/ns/user");
+    internal string NamespacePath => string.Create(CultureInfo.InvariantCulture, $"/proc/{_holder.Id}/ns/user");
 
     /// <summary>A network namespace that belongs to it: its root is root there, and may look at it by sysfs.</summary>
     internal SafeFileHandle OpenNetwork() => NetworkNamespace.OfProcess(_holder.Id);
@@ -57,7 +57,7 @@ internal sealed class ContainerUsers : IDisposable
     internal static async ValueTask<ContainerUsers> MakeAsync(string bundle, CancellationToken cancellationToken)
     {
         MakeTraversable(Machine);
-        using FileLock held = await FileLock.AcquireAsync(System.IO.Path.Combine(Machine, "lock"), exclusive: true, cancellationToken).ConfigureAwait(false);
+        using FileLock held = await FileLock.AcquireAsync(Path.Combine(Machine, "lock"), exclusive: true, cancellationToken).ConfigureAwait(false);
         uint first = TakeBlock(bundle);
         string place = PlaceOf(first);
         try
@@ -74,9 +74,13 @@ internal sealed class ContainerUsers : IDisposable
     /// <summary>Gives back the block of a container that does not run any more. None is no error.</summary>
     internal static void Release(string bundle)
     {
+        if (UserNamespace.Current is not null)
+        {
+            return; // an ordinary user has none of these, and may not look at those of root
+        }
         foreach (string name in FileSystems.TryGetNames(Machine) ?? [])
         {
-            string place = System.IO.Path.Combine(Machine, name);
+            string place = Path.Combine(Machine, name);
             if (OwnerOf(place) == bundle)
             {
                 FileSystems.RemoveTree(place);
@@ -109,7 +113,7 @@ internal sealed class ContainerUsers : IDisposable
             _ => null,
         };
         return other is null ? isolation
-            : throw new StrataException(ErrorKind.Invalid, $"--userns {isolation.UserMode} and {other}: what belongs to others cannot be mounted by a root who is nobody outside") { Hint = $"leave one of the two away" };
+            : throw new StrataException(ErrorKind.Invalid, $"--userns {isolation.UserMode} and {other}: what belongs to others cannot be mounted by a root who is nobody outside") { Hint = "leave one of the two away" };
     }
 
     /// <summary>Makes something whose files are to be the container's: they belong to its root. On a thread of its own, as all that mounts.</summary>
@@ -148,7 +152,7 @@ internal sealed class ContainerUsers : IDisposable
 
     private string Show(string source, string name, bool isDirectory, bool mapped)
     {
-        string shown = System.IO.Path.Combine(_place, name);
+        string shown = Path.Combine(_place, name);
         if (isDirectory)
         {
             MakeTraversable(shown);
@@ -170,9 +174,9 @@ internal sealed class ContainerUsers : IDisposable
         File.SetUnixFileMode(directory, Traversable);
     }
 
-    private static string PlaceOf(uint first) => System.IO.Path.Combine(Machine, first.ToString(CultureInfo.InvariantCulture));
+    private static string PlaceOf(uint first) => Path.Combine(Machine, first.ToString(CultureInfo.InvariantCulture));
 
-    private static string? OwnerOf(string place) => new FileInfo(System.IO.Path.Combine(place, OwnerLink)).LinkTarget;
+    private static string? OwnerOf(string place) => new FileInfo(Path.Combine(place, OwnerLink)).LinkTarget;
 
     private static uint TakeBlock(string bundle)
     {
@@ -188,7 +192,7 @@ internal sealed class ContainerUsers : IDisposable
                 FileSystems.RemoveTree(place);
             }
             MakeTraversable(place);
-            File.CreateSymbolicLink(System.IO.Path.Combine(place, OwnerLink), bundle);
+            File.CreateSymbolicLink(Path.Combine(place, OwnerLink), bundle);
             return first;
         }
         throw new StrataException(ErrorKind.Conflict, $"--userns {Auto}: no block of {BlockIds} ids is free") { Hint = $"more of them: a line {SubordinateName}:FIRST:COUNT in /etc/subuid and in /etc/subgid" };

@@ -195,7 +195,7 @@ public static class RuntimeSpec
         Add(result, "cgroup", isolation.CgroupMode);
         if (isolation.Users is { } users)
         {
-            result.Add(new("user") { Path = users.Path });
+            result.Add(new("user") { Path = users.NamespacePath });
         }
         if (isolation.Network != NetworkMode.Host)
         {

@@ -204,7 +204,7 @@ public sealed class LifeCommandTests : IClassFixture<ContainerStoreFixture>, IAs
         Assert.Equal(Environment.MachineName, (await _strata.OkAsync("run", "--rm", "--network", "none", "--uts", "host", "box", "hostname")).OutputText);
         (string Words, string Problem)[] refused =
         [
-            ("--restart maybe", "--restart maybe"), ("--userns auto", "--userns auto"), ("--sysctl kernel.panic=1", "--sysctl kernel.panic=1"), ("--ulimit what=1", "--ulimit what=1"), ("--security-opt apparmor=x", "AppArmor"), ("--cpus 0", "--cpus 0"),
+            ("--restart maybe", "--restart maybe"), ("--userns mine", "--userns mine"), ("--sysctl kernel.panic=1", "--sysctl kernel.panic=1"), ("--ulimit what=1", "--ulimit what=1"), ("--security-opt apparmor=x", "AppArmor"), ("--cpus 0", "--cpus 0"),
             ("--health-interval 5", "--health-interval 5"), ("--pid container:nosuch", "nosuch"), ("--device /dev/nosuch", "/dev/nosuch"), ("--platform linux/s390x --pull never", "s390x"),
         ];
         foreach ((string words, string problem) in refused)

@@ -138,7 +138,7 @@ public sealed class UserNamespaceTests(ContainerStoreFixture store) : IClassFixt
         int pid = await StartAsync("killed", "--network", "none");
         uint first = RangeOf(pid).Outside;
         string id = (await _strata.OkAsync("inspect", "-f", "{{.Id}}", "killed")).OutputText;
-        await _strata.ShellAsync($"kill -9 {pid} $(pgrep -f {id[..32]}[{id[32]}]{id[33..]})"); // the pattern does not find itself
+        await _strata.ShellAsync($"kill -9 {pid} $(pgrep -f {id[..32]}[{id[32]}]{id[33..]}); while [ -e /proc/{pid} ]; do sleep 0.02; done"); // the pattern does not find itself
         await _strata.OkAsync("start", "killed");
         Assert.Equal("0 0", await ExecAsync("killed", "stat -c '%u %g' /"));
         await RemoveAsync("killed");
