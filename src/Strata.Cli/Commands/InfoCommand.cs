@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using Strata.Cli.Output;
 using Strata.Cli.Syntax;
 using Strata.Containers.Networks;
@@ -20,7 +21,7 @@ internal static class InfoCommand
             Engine engine = context.Engine;
             FileSystemSpace space = FileSystems.GetSpace(engine.Layout.Root);
             TextWriter o = context.Out;
-            o.WriteLine($"Version:      {Version}");
+            o.WriteLine($"Version:      {Version} ({(RuntimeFeature.IsDynamicCodeSupported ? "with a runtime that compiles" : "machine code")})");
             o.WriteLine($"Store:        {engine.Layout.Root} ({space.Type}, {Sizes.Human(space.FreeBytes)} of {Sizes.Human(space.TotalBytes)} free)");
             o.WriteLine($"Snapshotter:  {engine.Snapshotter.Snapshotter.Name} ({engine.Snapshotter.Reason})");
             if (engine.Snapshotter.Snapshotter.Name != "erofs")
