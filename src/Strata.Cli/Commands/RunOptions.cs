@@ -28,7 +28,7 @@ internal sealed class RunOptions
     private readonly Option<string?> _cpusetMems = Options.Value("--cpuset-mems", "LIST", "the memory nodes it uses");
     private readonly Option<string?> _blkioWeight = Options.Value("--blkio-weight", "N", "its weight at disks, 10 to 1000");
     private readonly Option<string?> _cgroupParent = Options.Value("--cgroup-parent", "PATH", "the cgroup it is put below");
-    private readonly Option<string?> _userns = Options.Value("--userns", "MODE", "host");
+    private readonly Option<string?> _userns = Options.Value("--userns", "MODE", "host, or auto: users of its own, who are nobody on the host");
     private readonly Option<string?> _pid = Options.Value("--pid", "MODE", "private, host or container:NAME");
     private readonly Option<string?> _ipc = Options.Value("--ipc", "MODE", "private, host or container:NAME");
     private readonly Option<string?> _uts = Options.Value("--uts", "MODE", "private or host");
