@@ -131,7 +131,7 @@ public sealed class PowerCutTests(CrashScene scene)
             }
             bool[] torn = [.. tail.Select(_ => !isOrdered && random.Next(5) == 0)];
             int[] sectors = [.. tail.Select(e => random.Next(e.Bytes!.Length / SectorBytes + 1))];
-            Apply(state, tail.Index().Select(t => torn[t.Index] ? t.Item with { Bytes = t.Item.Bytes![..(sectors[t.Index] * SectorBytes)] } : t.Item));
+            Apply(state, tail.Index().Select(t => torn[t.Index] && !IsInSuperblock(t.Item.Offset + (sectors[t.Index] * SectorBytes)) ? t.Item with { Bytes = t.Item.Bytes![..(sectors[t.Index] * SectorBytes)] } : t.Item));
             int last = acknowledged.FindLastIndex(a => a.Events <= cut);
             bool isMade = acknowledged[..(last + 1)].Any(a => a.Command.StartsWith("create ", StringComparison.Ordinal));
             running.Add(CheckStateAsync(state, $"state {i}, cut at event {cut} of {events.Length}, after {acknowledged[last].Command}", isOrdered, isMade, acknowledged[last].Names,
@@ -139,6 +139,9 @@ public sealed class PowerCutTests(CrashScene scene)
         }
         await Task.WhenAll(running);
     }
+
+    // ext4 takes it that its superblock is written whole: half of it has the wrong checksum, and is neither mounted nor, with one group of blocks, repaired by e2fsck.
+    private static bool IsInSuperblock(long at) => at is > 1024 and < 2048;
 
     private static void Apply(string image, IEnumerable<DiskEvent> events)
     {
